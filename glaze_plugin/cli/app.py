@@ -1,0 +1,154 @@
+"""Every command of `glaze` and its options; exit codes are decided here. What the commands do: `pictures`, `service`.
+
+0 done, 1 a fault of ours, 2 bad input, 3 no daemon, 130 Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from glaze_plugin import __version__
+from glaze_plugin.cli import pictures, service
+from glaze_plugin.cli.output import complain
+from glaze_plugin.errors import GlazeError
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+daemon = typer.Typer(no_args_is_help=True, help="The background service that computes, shared by all programs.")
+app.add_typer(daemon, name="daemon")
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Style = Annotated[str, typer.Option(help="Target style: auto, or a name from `glaze daemon status`.")]
+Encoder = Annotated[Optional[list[str]], typer.Option(help="Encoder to cloak against; may be given several times.")]
+Clean = Annotated[Path, typer.Argument(help="The picture before the cloak.")]
+Cloaked = Annotated[Path, typer.Argument(help="The same picture, cloaked.")]
+Target = Annotated[Optional[Path], typer.Option(help="The target that `protect --save-target` wrote.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"glaze {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def glaze(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
+) -> None:
+    """Cloak pictures against style mimicry, on this computer alone."""
+
+
+@app.command()
+def protect(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Pictures to cloak.")],
+    out: Annotated[Optional[Path], typer.Option("-o", "--out", metavar="OUT|DIR", help="Where to.")] = None,
+    strength: Annotated[float, typer.Option(help="Share of the visual budget, 0 to 1.")] = 1.0,
+    quality: Annotated[str, typer.Option(help="preview, standard or thorough.")] = "standard",
+    style: Style = "auto",
+    encoder: Encoder = None,
+    mask: Annotated[Optional[Path], typer.Option(help="Picture of the same size: white is cloaked.")] = None,
+    seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
+    save_target: Annotated[Optional[Path], typer.Option(help="Also write the style-transferred target.")] = None,
+    in_place: Annotated[bool, typer.Option("--in-place", help="Overwrite the source files.")] = False,
+    json: Json = False,
+) -> None:
+    """Cloak pictures; the sources stay as they are."""
+    settings = {
+        "strength": strength,
+        "quality": quality,
+        "style": style,
+        "encoders": encoder or [],
+        "seed": seed,
+        "want_target": save_target is not None,
+    }
+    code = pictures.protect(pictures.plan(files, out, in_place, mask, save_target), settings, json)
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command()
+def measure(
+    clean: Clean,
+    cloaked: Cloaked,
+    target: Target = None,
+    style: Style = "auto",
+    encoder: Encoder = None,
+    json: Json = False,
+) -> None:
+    """Measure how far a cloak moves a picture and how visible it is."""
+    pictures.measure(clean, cloaked, target, {"style": style, "encoders": encoder or []}, json)
+
+
+@app.command()
+def review(
+    clean: Clean,
+    cloaked: Cloaked,
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="page.html|sheet.png", help="Where to.")],
+    target: Target = None,
+    style: Style = "auto",
+    encoder: Encoder = None,
+) -> None:
+    """Show before, after, difference ×8 and the figures, as a page or a picture."""
+    pictures.review(clean, cloaked, target, {"style": style, "encoders": encoder or []}, out)
+
+
+@app.command()
+def jobs(json: Json = False) -> None:
+    """List the jobs that the daemon knows."""
+    service.jobs(json)
+
+
+@app.command()
+def cancel(job: Annotated[str, typer.Argument(metavar="ID", help="The job, or the start of its id.")]) -> None:
+    """Cancel a job."""
+    service.cancel(job)
+
+
+@daemon.command("run")
+def daemon_run() -> None:
+    """Run the daemon here, until Ctrl-C."""
+    code = service.run()
+    if code:
+        raise typer.Exit(code)
+
+
+@daemon.command("start")
+def daemon_start() -> None:
+    """Start the daemon in the background, unless it runs."""
+    service.start()
+
+
+@daemon.command("stop")
+def daemon_stop() -> None:
+    """Stop the daemon."""
+    service.stop()
+
+
+@daemon.command("status")
+def daemon_status(json: Json = False) -> None:
+    """Say whether the daemon runs and what it can do."""
+    service.status(json)
+
+
+def run() -> int:
+    """Run the command line; every error becomes one sentence and its exit code."""
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(prog_name="glaze", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except GlazeError as error:
+        complain(error)
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        print("Cancelled; nothing was written.", file=sys.stderr)
+        return 130
+    except typer.Exit as done:
+        return done.exit_code
+    except Exception as error:
+        if not hasattr(error, "format_message"):  # typer's own usage errors have one; anything else is a fault
+            raise
+        print(error.format_message(), file=sys.stderr)
+        return 2

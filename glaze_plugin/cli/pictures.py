@@ -1,0 +1,172 @@
+"""The commands that handle pictures. Files go to the daemon and come back as bytes: nothing is decoded here."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glaze_plugin.cli.output import complain, console, error_object, figures_table, print_json, progress_bar
+from glaze_plugin.cli.service import connected
+from glaze_plugin.errors import BadInput, DaemonUnavailable, GlazeError
+
+SUFFIXES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".tif": "tiff", ".tiff": "tiff"}
+
+
+@dataclass(frozen=True)
+class Errand:
+    """One picture to cloak: where it is, where the result goes, and in which format ("" for its own)."""
+
+    source: Path
+    result: Path
+    format: str
+    mask: Path | None
+    target: Path | None
+
+
+def read(path: Path) -> bytes:
+    """A file's bytes. Raises BadInput with a sentence."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise BadInput("missing_file", f"There is no file {path}.") from None
+    except IsADirectoryError:
+        raise BadInput("folder", f"{path} is a folder; name the pictures in it.") from None
+    except OSError as error:
+        raise BadInput("unreadable", f"{path} cannot be read: {error.strerror}.") from None
+
+
+@contextlib.contextmanager
+def writable(path: Path) -> Iterator[Path]:
+    """A file beside `path` to write to; it replaces `path` when all went well and vanishes otherwise.
+
+    Raises BadInput where the folder cannot be written, before any work is done.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        beside.touch()
+        yield beside
+        beside.replace(path)
+    except OSError as error:
+        raise BadInput("unwritable", f"{path} cannot be written: {error.strerror}.") from None
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+def format_of(path: Path) -> str:
+    """The picture format that a file name asks for. Raises BadInput for another suffix."""
+    try:
+        return SUFFIXES[path.suffix.lower()]
+    except KeyError:
+        raise BadInput("format", f"The name {path.name} should end in {', '.join(SUFFIXES)}.") from None
+
+
+def plan(files: list[Path], out: Path | None, in_place: bool, mask: Path | None, target: Path | None) -> list[Errand]:
+    """What to do with each file. Raises BadInput where two results or a result and a source would collide."""
+    if in_place and out:
+        raise BadInput("options", "Say either --in-place or -o, not both.")
+    if target and len(files) > 1:
+        raise BadInput("options", "--save-target goes with one picture at a time.")
+    if target:
+        format_of(target)
+    folder = out if out and (out.is_dir() or len(files) > 1 or str(out).endswith(("/", os.sep))) else None
+    errands = []
+    for source in files:
+        if in_place:
+            result, format = source, ""
+        elif out and not folder:
+            result, format = out, format_of(out)
+        else:
+            result, format = (folder or source.parent) / f"{source.stem}-glazed{source.suffix}", ""
+            if folder:
+                result = folder / source.name
+        errands.append(Errand(source, result, format, mask, target))
+    sources = {source.resolve() for source in files}
+    results = [errand.result.resolve() for errand in errands]
+    if len(set(results)) < len(results):
+        raise BadInput("collision", "Two of the pictures would be written to the same file.")
+    if not in_place and sources & {*results, *([target.resolve()] if target else [])}:
+        raise BadInput("overwrite", "A result would overwrite its source.", "Say --in-place if that is meant.")
+    if target and target.resolve() in results:
+        raise BadInput("collision", "The target and the result would be written to the same file.")
+    if folder:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BadInput("unwritable", f"The folder {folder} cannot be made: {error.strerror}.") from None
+    return errands
+
+
+def protect(errands: list[Errand], settings: dict[str, Any], json: bool) -> int:
+    """Cloak each picture; one that fails does not stop the others. Returns the exit code."""
+    code = 0
+    for errand in errands:
+        try:
+            report = _protect_one(errand, settings, json)
+        except DaemonUnavailable:
+            raise
+        except GlazeError as error:
+            code = max(code, error.exit_code)
+            if json:
+                print_json({"source": str(errand.source), "error": error_object(error)})
+            complain(error, str(errand.source))
+            continue
+        if json:
+            print_json(report)
+        else:
+            console.print(f"{errand.source} → {errand.result}", soft_wrap=True, markup=False)
+            console.print(f"style {report['style']}, {report['seconds']:.0f} s", markup=False)
+            console.print(figures_table(report))
+    return code
+
+
+def _protect_one(errand: Errand, settings: dict[str, Any], json: bool) -> dict[str, Any]:
+    parts = {"picture": read(errand.source)}
+    if errand.mask:
+        parts["mask"] = read(errand.mask)
+    with contextlib.ExitStack() as stack:
+        result = stack.enter_context(writable(errand.result))
+        target = stack.enter_context(writable(errand.target)) if errand.target else None
+        client = stack.enter_context(connected())
+        update = stack.enter_context(progress_bar(errand.source.name, not json))
+        outcome = client.run(
+            "protect", parts, {**settings, "format": errand.format}, label=errand.source.name, on_progress=update
+        )
+        result.write_bytes(outcome.parts["result"])
+        if target:
+            target.write_bytes(outcome.parts["target"])
+    return {"source": str(errand.source), "output": str(errand.result), **outcome.report}
+
+
+def _pair(clean: Path, cloaked: Path, target: Path | None) -> dict[str, bytes]:
+    parts = {"clean": read(clean), "cloaked": read(cloaked)}
+    return parts | {"target": read(target)} if target else parts
+
+
+def measure(clean: Path, cloaked: Path, target: Path | None, settings: dict[str, Any], json: bool) -> None:
+    """Print the figures of a pair of pictures."""
+    parts = _pair(clean, cloaked, target)
+    with connected() as client, progress_bar("measuring", not json) as update:
+        report = client.run("measure", parts, settings, label=cloaked.name, on_progress=update).report
+    if json:
+        print_json(report)
+    else:
+        console.print(f"style {report['style']}", markup=False)
+        console.print(figures_table(report))
+
+
+def review(clean: Path, cloaked: Path, target: Path | None, settings: dict[str, Any], out: Path) -> None:
+    """Write the review of a pair of pictures."""
+    suffix = out.suffix.lower()
+    if suffix not in (".html", ".png"):
+        raise BadInput("format", f"The review's name {out.name} should end in .html or .png.")
+    parts = _pair(clean, cloaked, target)
+    with writable(out) as file, connected() as client, progress_bar("reviewing") as update:
+        outcome = client.run(
+            "review", parts, {**settings, "format": suffix[1:]}, label=cloaked.name, on_progress=update
+        )
+        file.write_bytes(outcome.parts["sheet"])

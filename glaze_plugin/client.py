@@ -1,0 +1,222 @@
+"""What a front end does with the daemon: submit a job, follow it, fetch what it made, cancel it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, Union
+
+from glaze_plugin.connection import Link, connect
+from glaze_plugin.errors import GlazeError, rebuild
+from glaze_plugin.messages import (
+    BAND,
+    Accepted,
+    AskStatus,
+    Cancel,
+    Chunk,
+    Done,
+    Failed,
+    Fetch,
+    Forget,
+    Goodbye,
+    Jobs,
+    ListJobs,
+    Message,
+    Part,
+    Preview,
+    Progress,
+    Refused,
+    Shutdown,
+    Status,
+    Submit,
+    Upload,
+    Welcome,
+)
+from glaze_plugin.raster import Raster
+
+FETCHES_AHEAD = 4
+"""Chunks asked for before the first has come; bounds the daemon's memory as well as ours."""
+
+Content = Union[bytes, Raster]
+Answer = TypeVar("Answer", bound=Message)
+
+
+@dataclass
+class Outcome:
+    """A finished job: the report's figures, and the bytes of each part with its layout (None for a file)."""
+
+    job: str
+    report: dict[str, Any]
+    parts: dict[str, bytes] = field(default_factory=dict)
+    layouts: dict[str, Part] = field(default_factory=dict)
+
+
+class Client:
+    """A conversation with the daemon over one link.
+
+    The blocking methods serve the command line. A host with an event loop uses `submit`, `cancel` and `receive`,
+    calling the latter whenever `fileno()` is readable.
+    """
+
+    def __init__(self, link: Link, welcome: Welcome) -> None:
+        self.link = link
+        self.welcome = welcome
+
+    @classmethod
+    def connect(cls, name: str, on_wait: Callable[[str], None] | None = None) -> Client:
+        """Reach the daemon, starting it where none runs. Raises DaemonUnavailable."""
+        return cls(*connect(name, on_wait))
+
+    def close(self) -> None:
+        self.link.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # ---- one message each ----
+
+    def submit(self, kind: str, parts: Mapping[str, Content], settings: Mapping[str, Any], label: str = "") -> str:
+        """Send a job with its bytes and return its id at once. `label` names it in job lists.
+
+        A Raster's ICC profile travels as a part of its own, ``<name>_profile``.
+        """
+        job = uuid.uuid4().hex
+        described, contents = [], []
+        for name, content in parts.items():
+            if isinstance(content, Raster):
+                described.append(Part(name, content.format.size, content.format))
+                contents.append((name, content.pixels, content.format.band_rows(BAND) * content.format.row_bytes))
+                if content.profile:
+                    described.append(Part(f"{name}_profile", len(content.profile)))
+                    contents.append((f"{name}_profile", content.profile, BAND))
+            else:
+                described.append(Part(name, len(content)))
+                contents.append((name, content, BAND))
+        self.link.send(Submit(job=job, kind=kind, parts=described, settings=dict(settings), label=label))
+        for name, data, step in contents:
+            view = memoryview(data)
+            for offset in range(0, len(view), step):
+                self.link.send(Upload(job=job, part=name, offset=offset, payload=view[offset : offset + step]))
+        return job
+
+    def cancel(self, job: str) -> None:
+        self.link.send(Cancel(job=job))
+
+    def receive(self) -> list[Message]:
+        """Messages that have come, without waiting."""
+        return self.link.receive()
+
+    # ---- blocking conversations ----
+
+    def run(
+        self,
+        kind: str,
+        parts: Mapping[str, Content],
+        settings: Mapping[str, Any],
+        label: str = "",
+        on_progress: Callable[[Progress], None] | None = None,
+        on_preview: Callable[[Preview], None] | None = None,
+    ) -> Outcome:
+        """Submit a job, wait for its end and fetch what it made.
+
+        Raises the GlazeError that the job failed with. On KeyboardInterrupt the job is cancelled.
+        """
+        job = self.submit(kind, parts, settings, label)
+        try:
+            done = self._follow(job, on_progress, on_preview)
+            outcome = Outcome(job, done.report)
+            for part in done.parts:
+                outcome.parts[part.name] = self._fetch(job, part)
+                outcome.layouts[part.name] = part
+        except KeyboardInterrupt:
+            self.cancel(job)
+            self._await_end(job)
+            raise
+        self.link.send(Forget(job=job))
+        return outcome
+
+    def status(self) -> Status:
+        return self._ask(AskStatus(), Status)
+
+    def jobs(self) -> list[dict[str, Any]]:
+        return self._ask(ListJobs(), Jobs).jobs
+
+    def cancel_job(self, job: str) -> Failed:
+        """Cancel a job, whoever submitted it, and wait until it has ended. Raises BadInput for an unknown id."""
+        return self._ask(Cancel(job=job), Failed)
+
+    def shutdown(self) -> None:
+        """Ask the daemon to stop and wait until it says goodbye."""
+        self._ask(Shutdown(), Goodbye)
+
+    # ---- inner workings ----
+
+    def _follow(
+        self,
+        job: str,
+        on_progress: Callable[[Progress], None] | None,
+        on_preview: Callable[[Preview], None] | None,
+    ) -> Done:
+        while True:
+            for msg in self.link.wait(1.0):
+                if getattr(msg, "job", None) != job:
+                    continue
+                if isinstance(msg, Refused):
+                    raise rebuild("bad_input", msg.code, msg.sentence, msg.remedy)
+                if isinstance(msg, Done):
+                    return msg
+                if isinstance(msg, Failed):
+                    raise rebuild(msg.kind, msg.code, msg.sentence, msg.remedy)
+                if isinstance(msg, Progress) and on_progress:
+                    on_progress(msg)
+                elif isinstance(msg, Preview) and on_preview:
+                    on_preview(msg)
+                elif isinstance(msg, Accepted) and on_progress:
+                    on_progress(Progress(job=job, stage="waiting", step=0, steps=0))
+
+    def _fetch(self, job: str, part: Part) -> bytes:
+        data = bytearray(part.size)
+        offsets = iter(range(0, part.size, BAND))
+        missing = 0
+        for offset in (next(offsets, None) for _ in range(FETCHES_AHEAD)):
+            if offset is not None:
+                self.link.send(Fetch(job=job, part=part.name, offset=offset, length=BAND))
+                missing += 1
+        while missing:
+            for msg in self.link.wait(1.0):
+                if isinstance(msg, Refused) and msg.job == job:
+                    raise GlazeError(msg.code, msg.sentence, msg.remedy)
+                if isinstance(msg, Chunk) and msg.job == job and msg.part == part.name:
+                    end = msg.offset + len(msg.payload)
+                    if end > part.size or not msg.payload:
+                        raise GlazeError("band_size", "The daemon sent a band of the wrong size.")
+                    data[msg.offset : end] = msg.payload
+                    missing -= 1
+                    offset = next(offsets, None)
+                    if offset is not None:
+                        self.link.send(Fetch(job=job, part=part.name, offset=offset, length=BAND))
+                        missing += 1
+        return bytes(data)
+
+    def _await_end(self, job: str) -> None:
+        """Wait until the daemon confirms that a cancelled job has ended; a daemon that is gone has ended it too."""
+        try:
+            while True:
+                for msg in self.link.wait(1.0):
+                    if isinstance(msg, (Done, Failed, Refused)) and msg.job == job:
+                        return
+        except GlazeError:
+            return
+
+    def _ask(self, question: Message, kind: type[Answer]) -> Answer:
+        self.link.send(question)
+        while True:
+            for msg in self.link.wait(1.0):
+                if isinstance(msg, kind):
+                    return msg
+                if isinstance(msg, Refused):
+                    raise rebuild("bad_input", msg.code, msg.sentence, msg.remedy)

@@ -1,0 +1,64 @@
+"""Where Glaze keeps its files on each system. Nothing here creates a folder but `private`.
+
+``GLAZE_HOME`` moves everything below one folder (used by tests and by people with a full home).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from glaze_plugin.errors import DaemonUnavailable
+
+
+def _system_folder(xdg_variable: str, xdg_default: str, mac: str) -> Path:
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return Path.home() / mac
+    return Path(os.environ.get(xdg_variable) or Path.home() / xdg_default)
+
+
+def _place(name: str, xdg_variable: str, xdg_default: str, mac: str) -> Path:
+    home = os.environ.get("GLAZE_HOME")
+    if home:
+        return Path(home) / name
+    folder = _system_folder(xdg_variable, xdg_default, mac) / "glaze"
+    return folder / name if sys.platform == "win32" else folder
+
+
+def runtime() -> Path:
+    """Connection file and lock; belongs to one user on one machine."""
+    return _place("run", "XDG_RUNTIME_DIR", ".cache", "Library/Caches")
+
+
+def state() -> Path:
+    """Jobs and logs."""
+    return _place("state", "XDG_STATE_HOME", ".local/state", "Library/Application Support")
+
+
+def cache() -> Path:
+    """What can be made again: converted weights."""
+    return _place("cache", "XDG_CACHE_HOME", ".cache", "Library/Caches")
+
+
+def models() -> Path:
+    """Encoder weights that the artist put there."""
+    return _place("models", "XDG_DATA_HOME", ".local/share", "Library/Application Support") / "encoders"
+
+
+def private(folder: Path) -> Path:
+    """Create `folder` for this user alone (mode 0700) and return it.
+
+    Raises DaemonUnavailable where that is impossible (a read-only home, a full disk).
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise DaemonUnavailable(
+            "no_folder",
+            f"Glaze cannot create its folder {folder}: {error.strerror}.",
+            "Make it writable, or set GLAZE_HOME to a folder of yours.",
+        ) from error
+    return folder
