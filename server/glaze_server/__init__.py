@@ -1,0 +1,1 @@
+"""The Glaze daemon: jobs come in over ZeroMQ, one worker process computes them."""

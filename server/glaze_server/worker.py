@@ -1,0 +1,119 @@
+"""The worker process: owns the device, runs one job at a time, and is the only process that imports the engine.
+
+`python -m glaze_server.worker ENDPOINT` with its token as the first line of standard input.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+import zmq
+
+from glaze_plugin import messages as m
+from glaze_plugin.errors import Cancelled, GlazeError
+from glaze_plugin.raster import RasterFormat
+from glaze_server.jobs import failure
+from glaze_server.worker_messages import WORKER_USER, Ready, Run
+
+log = logging.getLogger("glaze.worker")
+
+REPORT_SECONDS = 0.1
+"""s between two progress messages at least."""
+
+
+class Conversation:
+    """The worker's end of its connection to the daemon, and how a running job reports and is cancelled."""
+
+    def __init__(self, endpoint: str, token: str) -> None:
+        self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
+        self._socket.setsockopt(zmq.PLAIN_USERNAME, WORKER_USER)
+        self._socket.setsockopt(zmq.PLAIN_PASSWORD, token.encode())
+        self._socket.setsockopt(zmq.LINGER, 1000)
+        self._socket.connect(endpoint)
+        self.job = ""
+        self._started = self._reported = 0.0
+
+    def receive(self) -> m.Message:
+        return m.from_frames(self._socket.recv_multipart())
+
+    def send(self, msg: m.Message) -> None:
+        self._socket.send_multipart(m.to_frames(msg))
+
+    def begin(self, job: str) -> None:
+        self.job = job
+        self._started, self._reported = time.monotonic(), 0.0
+
+    # The two methods that the engine calls while it works (engine.progress.Reporter).
+
+    def progress(self, stage: str, step: int, steps: int) -> None:
+        """Pass on how far the job is. Raises Cancelled when the daemon has asked for that."""
+        while self._socket.poll(0):
+            msg = self.receive()
+            if isinstance(msg, m.Cancel) and msg.job == self.job:
+                raise Cancelled("cancelled", "The job was cancelled.")
+        now = time.monotonic()
+        if now - self._reported < REPORT_SECONDS and step < steps:
+            return
+        self._reported = now
+        left = (now - self._started) * (steps - step) / step if step else None
+        self.send(m.Progress(job=self.job, stage=stage, step=step, steps=steps, seconds_left=left))
+
+    def preview(self, layout: RasterFormat, pixels: bytes) -> None:
+        self.send(m.Preview(job=self.job, raster=layout, payload=pixels))
+
+
+def run_job(run: Run, talk: Conversation) -> m.Done | m.Failed:
+    """Run one job; whatever goes wrong becomes a message."""
+    from glaze_server.engine import tasks
+
+    folder = Path(run.folder)
+    inputs = {part.name: tasks.Input((folder / "in" / part.name).read_bytes(), part.raster) for part in run.parts}
+    try:
+        result = tasks.run(run.kind, inputs, run.settings, talk)
+        parts = []
+        for name, output in result.parts.items():
+            (folder / "out" / name).write_bytes(output.data)
+            parts.append(m.Part(name, len(output.data), output.layout))
+        return m.Done(job=run.job, parts=parts, report=json.loads(json.dumps(result.report)))
+    except GlazeError as error:
+        return failure(run.job, error)
+    except OSError as error:
+        return failure(run.job, GlazeError("disk", f"The result cannot be stored: {error.strerror}."))
+    except MemoryError:
+        return failure(run.job, GlazeError("memory", "There is not enough memory for this picture."))
+    except Exception as error:
+        log.exception("job %s", run.job)
+        sentence = f"The computation failed ({type(error).__name__}: {error})."
+        return failure(run.job, GlazeError("engine_fault", sentence, "The log has the details."))
+
+
+def _die_with_the_daemon() -> None:
+    """Standard input ends when the daemon does; then nobody waits for a result."""
+    sys.stdin.read()
+    os._exit(0)
+
+
+def main() -> int:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("pyvips").setLevel(logging.WARNING)
+    token = sys.stdin.readline().strip()
+    threading.Thread(target=_die_with_the_daemon, daemon=True).start()
+    talk = Conversation(sys.argv[1], token)
+    from glaze_server.engine import tasks
+
+    talk.send(Ready(**tasks.abilities()))
+    while True:
+        msg = talk.receive()
+        if isinstance(msg, Run):
+            talk.begin(msg.job)
+            talk.send(run_job(msg, talk))
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,34 @@
+"""The messages that only the daemon and its own worker exchange, beside those of `glaze_plugin.messages`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from glaze_plugin.messages import Message, Part, message
+
+WORKER_USER = b"worker"
+
+
+@message
+@dataclass(frozen=True)
+class Run(Message):
+    """daemon → worker. The parts lie as files of their names in `folder`/in; results go to `folder`/out."""
+
+    type = "run"
+    job: str
+    kind: str
+    folder: str
+    parts: list[Part]
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+@message
+@dataclass(frozen=True)
+class Ready(Message):
+    """worker → daemon, once after its start."""
+
+    type = "ready"
+    device: str
+    encoders: list[str]
+    styles: list[str]

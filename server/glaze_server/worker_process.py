@@ -1,0 +1,72 @@
+"""The worker as the daemon sees it: a child process to start, watch and stop."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+BACKOFF_SECONDS = (0.0, 0.5, 2.0, 10.0, 30.0)
+"""s between a crash and the next start; the last one repeats."""
+STEADY_SECONDS = 60.0
+"""s of life after which earlier crashes no longer count."""
+
+
+class WorkerProcess:
+    """At most one child at a time. Its token travels over its standard input, whose end also tells it to stop."""
+
+    def __init__(self, endpoint: str, token: str, output: Path) -> None:
+        self._endpoint = endpoint
+        self._token = token
+        self._output = output
+        self._process: subprocess.Popen[bytes] | None = None
+        self._due = 0.0
+        self._born = 0.0
+        self._crashes = 0
+
+    def start(self) -> None:
+        """Start a child, now or after the back-off; `ended` brings a due start about."""
+        if time.monotonic() - self._born > STEADY_SECONDS:
+            self._crashes = 0
+        self._due = time.monotonic() + BACKOFF_SECONDS[min(self._crashes, len(BACKOFF_SECONDS) - 1)]
+        self._crashes += 1
+        self._launch_if_due()
+
+    def ended(self) -> str | None:
+        """Why the child ended, once after its end; None while it runs or a start is pending."""
+        if self._process is None:
+            self._launch_if_due()
+            return None
+        code = self._process.poll()
+        if code is None:
+            return None
+        self._process = None
+        return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+    def stop(self) -> None:
+        """End the child, by force if it does not go within 3 s."""
+        if self._process is None:
+            return
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(3)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _launch_if_due(self) -> None:
+        if time.monotonic() < self._due:
+            return
+        self._born = time.monotonic()
+        with open(self._output, "ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "glaze_server.worker", self._endpoint],
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+            )
+        assert self._process.stdin is not None
+        self._process.stdin.write(self._token.encode() + b"\n")
+        self._process.stdin.flush()
