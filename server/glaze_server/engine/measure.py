@@ -1,0 +1,116 @@
+"""Every figure that is ever shown to a person is computed here.
+
+Targeted shift of an encoder E, for picture x, cloaked c and target T: 1 − ‖E(c) − E(T)‖ / ‖E(x) − E(T)‖. 0 means that
+the encoder sees the picture where it was, 1 that it sees the target. Survival is the same after a transform of all.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from glaze_plugin.errors import GlazeError
+from glaze_server.engine import tiles
+from glaze_server.engine.encoders import Encoder
+from glaze_server.engine.perception import Eye, Lpips
+from glaze_server.engine.pixels import rounded
+from glaze_server.engine.survival import TRANSFORMS, unchanged
+
+STEPS = len(TRANSFORMS) + 2
+"""How often `report` ticks."""
+
+NOISE_SEED = 20_230_803
+NOISE_LIMIT = 64 / 255
+NOISE_STEPS = 8
+
+
+def targeted_shift(encoder: Encoder, clean: Tensor, target: Tensor, *cloaked: Tensor) -> list[float]:
+    """The shift of each of `cloaked`, all (1, 3, H, W) in [0, 1]. Raises GlazeError where an encoder has no answer."""
+    goal = tiles.encode(encoder, target)
+    before = (tiles.encode(encoder, clean) - goal).norm()
+    after = [(tiles.encode(encoder, picture) - goal).norm() for picture in cloaked]
+    if not all(torch.isfinite(value) for value in (before, *after)):
+        raise GlazeError("not_finite", f"The encoder {encoder.name} gave no usable numbers for this picture.")
+    if before == 0:
+        raise GlazeError("no_distance", f"To the encoder {encoder.name} the picture already looks like its target.")
+    return [float(1 - value / before) for value in after]
+
+
+@torch.no_grad()
+def noise_like(clean: Tensor, distance: float) -> Tensor:
+    """The control: the picture with random ±a noise whose LPIPS (alex) is `distance`, a at most NOISE_LIMIT."""
+    lpips = Lpips(clean, "alex")
+    signs = torch.randint(0, 2, clean.shape, generator=torch.Generator().manual_seed(NOISE_SEED)) * 2.0 - 1
+    low, high = 0.0, NOISE_LIMIT
+    for _ in range(NOISE_STEPS):
+        middle = (low + high) / 2
+        if lpips.distance(rounded(clean + middle * signs)) <= distance:
+            low = middle
+        else:
+            high = middle
+    return rounded(clean + low * signs)
+
+
+def report(
+    encoders: Sequence[Encoder],
+    eye: Eye,
+    cloaked: Tensor,
+    target: Tensor | None,
+    tick: Callable[[], None],
+) -> dict[str, Any]:
+    """All figures of one cloaked picture, beside those of random noise of the same LPIPS.
+
+    eye: holds the clean picture. cloaked, target: (1, 3, H, W) in [0, 1]; without a target only visibility is reported.
+    max_change and flat_rms are in units of [0, 1]: 1/255 is one level of an 8-bit picture.
+    """
+    clean, cloaked = eye.reference, rounded(cloaked)
+    seen = eye.judge(cloaked)
+    tick()
+    figures: dict[str, Any] = {
+        "lpips": {"alex": seen.lpips_alex, "vgg": seen.lpips_vgg},
+        "max_change": seen.max_change,
+        "flat_rms": seen.flat_rms,
+        "psnr": seen.psnr if math.isfinite(seen.psnr) else None,
+    }
+    if target is None:
+        return figures
+    target = rounded(target)
+    noise = noise_like(clean, seen.lpips_alex)
+    tick()
+    names = ["targeted_shift", *TRANSFORMS]
+    shifts: dict[str, dict[str, float]] = {name: {} for name in names}
+    controls: dict[str, dict[str, float]] = {name: {} for name in names}
+    for name in names:
+        transform = TRANSFORMS.get(name, unchanged)
+        pictures = [transform(picture) for picture in (clean, target, cloaked, noise)]
+        for encoder in encoders:
+            shifts[name][encoder.name], controls[name][encoder.name] = targeted_shift(encoder, *pictures)
+        if name in TRANSFORMS:
+            tick()
+    return figures | {
+        "targeted_shift": shifts.pop("targeted_shift"),
+        "survival": shifts,
+        "noise_control": {"targeted_shift": controls.pop("targeted_shift"), "survival": controls},
+    }
+
+
+def statement(figures: dict[str, Any]) -> str:
+    """The honest line under every result, made from measured numbers alone."""
+    if "targeted_shift" not in figures:
+        return "Only visibility was measured."
+    parts = []
+    for name, shift in figures["targeted_shift"].items():
+        after = {transform: values[name] for transform, values in figures["survival"].items()}
+        worst = min(after, key=lambda transform: after[transform])
+        noise = figures["noise_control"]["targeted_shift"][name]
+        parts.append(
+            f"Encoder {name}: shift {shift:.2f} of the way to the target (random noise as visible: {noise:.2f}), "
+            f"least after {worst}: {after[worst]:.2f}."
+        )
+    return (
+        " ".join(parts) + " Nothing was measured for other encoders, nor against purification or upscaling with noise."
+    )

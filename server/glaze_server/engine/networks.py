@@ -1,0 +1,92 @@
+"""The encoder networks themselves, as plain modules; `encoders` decides which is used and finds its weights.
+
+Every network maps pictures in [0, 1], shape (N, 3, H, W) with H and W multiples of 8, to latents (N, C, H/8, W/8).
+"""
+
+import torch
+from torch import Tensor, nn
+
+
+class SiluBlock(nn.Module):
+    """x + conv(SiLU(conv(SiLU(x)))), all 3×3, width unchanged."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.SiLU(), nn.Conv2d(width, width, 3, padding=1), nn.SiLU(), nn.Conv2d(width, width, 3, padding=1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.add(self.body(x))
+
+
+def embedded_network() -> nn.Sequential:
+    """The encoder that this project trains itself: 1.2 M parameters, distilled from the tiny FLUX.2 autoencoder.
+
+    Latents are (N, 32, H/8, W/8), in the teacher's own units.
+    """
+    return nn.Sequential(
+        nn.PixelUnshuffle(2),
+        nn.Conv2d(12, 24, 3, padding=1),
+        SiluBlock(24),
+        nn.Conv2d(24, 64, 3, stride=2, padding=1),
+        SiluBlock(64),
+        SiluBlock(64),
+        nn.Conv2d(64, 128, 3, stride=2, padding=1),
+        SiluBlock(128),
+        SiluBlock(128),
+        SiluBlock(128),
+        nn.SiLU(),
+        nn.Conv2d(128, 32, 3, padding=1),
+    )
+
+
+class TaesdBlock(nn.Module):
+    """Block of the TAESD family: three 3×3 convolutions beside the identity; `pooled` adds a global branch."""
+
+    def __init__(self, width: int, pooled: bool = False) -> None:
+        super().__init__()
+        self.conv = nn.Sequential(
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(width, width, 3, padding=1),
+        )
+        self.pool = (
+            nn.Sequential(
+                nn.Conv2d(width, 4 * width, 1, bias=False),
+                nn.GroupNorm(4, 4 * width),
+                nn.ReLU(),
+                nn.Conv2d(4 * width, width, 1, bias=False),
+            )
+            if pooled
+            else None
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.pool is not None:
+            x = x + self.pool(x)
+        return torch.relu(self.conv(x) + x)
+
+
+def taef2_network() -> nn.Sequential:
+    """Encoder of the tiny FLUX.2 autoencoder (TAEF2, MIT); loads the published `taef2_encoder` state dict as it is.
+
+    Latents are (N, 32, H/8, W/8).
+    """
+
+    def stage(pooled: bool = False) -> list[nn.Module]:
+        return [
+            nn.Conv2d(64, 64, 3, stride=2, padding=1, bias=False),
+            *(TaesdBlock(64, pooled) for _ in range(3)),
+        ]
+
+    return nn.Sequential(
+        nn.Conv2d(3, 64, 3, padding=1),
+        TaesdBlock(64),
+        *stage(),
+        *stage(),
+        *stage(pooled=True),
+        nn.Conv2d(64, 32, 3, padding=1),
+    )

@@ -1,0 +1,211 @@
+"""What the eye sees of a cloak: LPIPS, a just-noticeable-difference map, and the visual budget that δ is held to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+
+import lpips
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from glaze_server.engine import models
+from glaze_server.engine.pixels import rounded
+
+LPIPS_WINDOW = 512
+LPIPS_WINDOWS = 16
+"""A picture larger than one window is judged on at most this many windows of LPIPS_WINDOW px, spread evenly."""
+LPIPS_MIN = 64
+"""px; smaller pictures are mirrored up to it, since AlexNet's layers need room."""
+
+EPSILON = 0.06
+"""The largest |δ| where the eye forgives most, in [0, 1]; just under 16/255."""
+
+FLAT = 2 / 255
+"""Local contrast below which an area counts as flat, where the eye sees noise first."""
+
+
+@cache
+def network(net: str) -> lpips.LPIPS:
+    return models.lpips_network(net)
+
+
+class Lpips:
+    """LPIPS (Zhang et al., CVPR 2018) to one reference picture, whose features are computed once.
+
+    reference: (1, 3, H, W) in [0, 1]. net: "alex" or "vgg". most: a picture larger than one window is judged on at
+    most this many windows, spread evenly; None for as many as cover it.
+    """
+
+    def __init__(self, reference: Tensor, net: str, most: int | None = LPIPS_WINDOWS) -> None:
+        self._network = network(net)
+        height, width = reference.shape[-2:]
+        self._windows = _windows(height, width, most)
+        with torch.no_grad():
+            self._features = [self._normalised(reference[..., rows, columns]) for rows, columns in self._windows]
+
+    @torch.no_grad()
+    def distance(self, picture: Tensor) -> float:
+        """The distance of a picture shaped like the reference."""
+        return sum(float(value) for value in self._distances(picture)) / len(self._windows)
+
+    def gradient(self, picture: Tensor) -> tuple[float, Tensor]:
+        """The distance and its gradient, shaped like the picture; window by window, in bounded memory."""
+        picture = picture.detach().requires_grad_()
+        total = 0.0
+        for value in self._distances(picture):
+            (value / len(self._windows)).backward()
+            total += value.item()
+        assert picture.grad is not None
+        return total / len(self._windows), picture.grad
+
+    def _distances(self, picture: Tensor) -> Iterator[Tensor]:
+        for (rows, columns), features in zip(self._windows, self._features, strict=True):
+            others = self._normalised(picture[..., rows, columns])
+            yield torch.stack(
+                [
+                    lin((own - other) ** 2).mean()
+                    for lin, own, other in zip(self._network.lins, features, others, strict=True)
+                ]
+            ).sum()
+
+    def _normalised(self, picture: Tensor) -> list[Tensor]:
+        height, width = picture.shape[-2:]
+        if min(height, width) < LPIPS_MIN:
+            picture = F.pad(picture, (0, max(0, LPIPS_MIN - width), 0, max(0, LPIPS_MIN - height)), mode="replicate")
+        outputs = self._network.net(self._network.scaling_layer(2 * picture - 1))
+        return [lpips.normalize_tensor(output) for output in outputs]
+
+
+def _windows(height: int, width: int, most: int | None) -> list[tuple[slice, slice]]:
+    """Where LPIPS looks: the whole picture up to twice the window's area, else evenly spread windows."""
+    if height * width <= 2 * LPIPS_WINDOW**2:
+        return [(slice(0, height), slice(0, width))]
+
+    def starts(length: int) -> list[int]:
+        count = -(-length // LPIPS_WINDOW)
+        return [round(i * max(0, length - LPIPS_WINDOW) / max(1, count - 1)) for i in range(count)]
+
+    places = [(top, left) for top in starts(height) for left in starts(width)]
+    chosen = places[:: -(-len(places) // (most or len(places)))]
+    return [(slice(top, top + LPIPS_WINDOW), slice(left, left + LPIPS_WINDOW)) for top, left in chosen]
+
+
+def _blur(x: Tensor, sigma: float) -> Tensor:
+    """Gaussian blur of (1, C, H, W) with mirrored borders."""
+    radius = min(round(3 * sigma), min(x.shape[-2:]) - 1)
+    offsets = torch.arange(-radius, radius + 1, dtype=x.dtype)
+    kernel = torch.exp(-(offsets**2) / (2 * sigma**2))
+    kernel = (kernel / kernel.sum()).expand(x.shape[1], 1, -1)
+    padded = F.pad(x, (radius,) * 4, mode="reflect")
+    rows = F.conv2d(padded, kernel[:, :, None, :], groups=x.shape[1])
+    return F.conv2d(rows, kernel[:, :, :, None], groups=x.shape[1])
+
+
+def local_contrast(x: Tensor) -> Tensor:
+    """Standard deviation of luma around each pixel (Gaussian, sigma 2 px), (1, 1, H, W); x (1, 3, H, W)."""
+    luma = (x * x.new_tensor([0.299, 0.587, 0.114])[None, :, None, None]).sum(1, keepdim=True)
+    mean = _blur(luma, 2)
+    return (_blur(luma**2, 2) - mean**2).clamp_min(0).sqrt()
+
+
+def jnd_map(x: Tensor) -> Tensor:
+    """How much of the largest change each pixel may take, 0.25..1, (1, 1, H, W): flat areas little, texture much."""
+    return 0.25 + 0.75 * (local_contrast(x) / 0.06).clamp_max(1)
+
+
+@dataclass(frozen=True)
+class Visibility:
+    """How visible a change is, measured after rounding to 8 bits.
+
+    max_change, and flat_rms (root mean square over flat areas, 0 where there are none), in units of [0, 1]. psnr: dB.
+    """
+
+    lpips_alex: float
+    lpips_vgg: float
+    max_change: float
+    flat_rms: float
+    psnr: float
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The most that may be seen: all limits hold at once, since any single one gets gamed."""
+
+    lpips_alex: float = 0.05
+    lpips_vgg: float = 0.20
+    max_change: float = 16 / 255
+    flat_rms: float = 4 / 255
+
+    def scaled(self, strength: float) -> Budget:
+        return Budget(*(strength * limit for limit in vars(self).values()))
+
+    def holds(self, seen: Visibility) -> bool:
+        return all(getattr(seen, name) <= limit + 1e-9 for name, limit in vars(self).items())
+
+    def headroom(self, seen: Visibility) -> float:
+        """The factor for δ at which the tightest limit would just hold: LPIPS grows as δ², the others as δ."""
+        factors = [1e9]
+        for name, limit in vars(self).items():
+            value = getattr(seen, name)
+            if value > 0:
+                factors.append((limit / value) ** (0.5 if name.startswith("lpips") else 1.0))
+        return min(factors)
+
+
+class Eye:
+    """Judges changes of one picture. reference: what a viewer sees of the original, (1, 3, H, W) in [0, 1]."""
+
+    def __init__(self, reference: Tensor) -> None:
+        self.reference = rounded(reference)
+        self._flat = (local_contrast(self.reference) < FLAT).expand_as(self.reference)
+        self.alex = Lpips(self.reference, "alex")
+        self.vgg = Lpips(self.reference, "vgg")
+
+    @torch.no_grad()
+    def judge(self, picture: Tensor) -> Visibility:
+        """picture: (1, 3, H, W) in [0, 1]."""
+        seen = rounded(picture)
+        change = seen - self.reference
+        mean_square = float(change.square().mean())
+        flat = change[self._flat]
+        return Visibility(
+            lpips_alex=self.alex.distance(seen),
+            lpips_vgg=self.vgg.distance(seen),
+            max_change=float(change.abs().max()),
+            flat_rms=float(flat.square().mean().sqrt()) if flat.numel() else 0.0,
+            psnr=-10 * math.log10(mean_square) if mean_square else math.inf,
+        )
+
+
+FIT_STEPS = 5
+FIT_MARGIN = 0.985
+"""How far below its estimate each trial is aimed; it costs 1.5 % of δ and saves trials."""
+
+
+@torch.no_grad()
+def fit(delta: Tensor, show: Callable[[Tensor], Tensor], eye: Eye, budget: Budget, tick: Callable[[], None]) -> Tensor:
+    """δ scaled by the largest factor found, at most 1, at which the budget holds for the picture as it will be seen.
+
+    show: δ → the picture with it, (1, 3, H, W), as it will be stored. tick: called after each of at most
+    FIT_STEPS trials.
+    """
+    best, share, ceiling = torch.zeros_like(delta), 1.0, 1.0
+    best_share = 0.0
+    for _ in range(FIT_STEPS):
+        seen = eye.judge(show(delta * share))
+        tick()
+        if budget.holds(seen):
+            best, best_share = delta * share, share
+            if share == ceiling:
+                break
+        else:
+            ceiling = share
+        estimate = share * budget.headroom(seen) * FIT_MARGIN
+        share = estimate if best_share < estimate < ceiling else (best_share + ceiling) / 2
+        if best_share and share < best_share * 1.01:
+            break
+    return best

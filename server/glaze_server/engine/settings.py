@@ -1,0 +1,63 @@
+"""What an artist can choose about a cloak, and what each choice means in numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from glaze_plugin.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Quality:
+    """How long the optimiser works. iterations: steps; scales: renditions of the picture that each step sees."""
+
+    iterations: int
+    scales: int
+
+
+QUALITIES = {
+    "preview": Quality(iterations=10, scales=1),
+    "standard": Quality(iterations=40, scales=2),
+    "thorough": Quality(iterations=120, scales=2),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One cloak's settings.
+
+    strength: share of the visual budget that may be used, 0..1. quality: a key of QUALITIES.
+    style: name of the target style, or "auto" (styles.choose). encoders: names, empty for the default.
+    seed: 0..2^31-1; the same seed gives the same bytes. format: file format of the result, "" for the source's own.
+    want_target: also return the style-transferred target.
+    """
+
+    strength: float = 1.0
+    quality: str = "standard"
+    style: str = "auto"
+    encoders: tuple[str, ...] = ()
+    seed: int = 0
+    format: str = ""
+    want_target: bool = False
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Settings:
+        """Settings from a job's JSON; unknown names are ignored. Raises BadInput for a value out of range."""
+        known = {item.name: values[item.name] for item in fields(cls) if item.name in values}
+        if isinstance(known.get("encoders"), list):
+            known["encoders"] = tuple(known["encoders"])
+        settings = cls(**known)
+        strength = settings.strength
+        if isinstance(strength, bool) or not isinstance(strength, (int, float)) or not 0 <= strength <= 1:
+            raise BadInput("strength", f"The strength must lie between 0 and 1, not {strength}.")
+        if settings.quality not in QUALITIES:
+            raise BadInput("quality", f"The quality is one of {', '.join(QUALITIES)}, not {settings.quality!r}.")
+        if type(settings.seed) is not int or not 0 <= settings.seed < 2**31:
+            raise BadInput("seed", f"The seed must be a whole number from 0 to {2**31 - 1}.")
+        if not isinstance(settings.style, str) or not isinstance(settings.format, str):
+            raise BadInput("settings", "The style and the format must be names.")
+        if not all(isinstance(name, str) for name in settings.encoders):
+            raise BadInput("settings", "The encoders must be names.")
+        return settings

@@ -1,0 +1,267 @@
+"""The jobs that the engine can do, from the bytes that came in to the bytes that go out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from glaze_plugin.errors import BadInput
+from glaze_plugin.raster import Raster, RasterFormat
+from glaze_server.engine import encoders, files, measure, perception, pixels, review, styles
+from glaze_server.engine.cloak import Subject, optimise
+from glaze_server.engine.perception import FIT_STEPS, Budget, Eye
+from glaze_server.engine.pixels import Picture, over, rounded
+from glaze_server.engine.progress import Reporter, Steps
+from glaze_server.engine.settings import QUALITIES, Settings
+from glaze_server.engine.survival import resize
+from glaze_server.engine.transfer import transfer
+
+PREVIEW_SIDE = 512
+"""px of a preview's longer side."""
+FLAT_RANGE = 2 / 255
+"""A picture whose samples differ by no more has no style to protect."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """One part of a job: a file's bytes, or raw pixels in the given layout."""
+
+    data: bytes
+    layout: RasterFormat | None = None
+
+
+@dataclass(frozen=True)
+class Output:
+    data: bytes
+    layout: RasterFormat | None = None
+
+
+@dataclass
+class Result:
+    parts: dict[str, Output] = field(default_factory=dict)
+    report: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A decoded input picture. file: its container, None for raw pixels."""
+
+    picture: Picture
+    file: files.PictureFile | None
+
+    @classmethod
+    def read(cls, given: Input) -> Source:
+        if given.layout:
+            return cls(pixels.from_raster(Raster(given.layout, given.data)), None)
+        file = files.decode(given.data)
+        return cls(file.picture, file)
+
+    def write(self, picture: Picture, format: str = "") -> tuple[Output, Picture]:
+        """The bytes of a changed picture in the source's own kind, and the picture as those bytes show it."""
+        if self.file is None:
+            raster = pixels.to_raster(picture)
+            return Output(raster.pixels, raster.format), picture
+        data = files.encode(self.file, picture, format)
+        return Output(data), files.decode(data).picture
+
+    @property
+    def seen(self) -> Tensor:
+        """What a viewer sees, (1, 3, H, W) in [0, 1], transparency over white."""
+        return over(pixels.colour(self.picture), pixels.alpha(self.picture))
+
+
+def abilities() -> dict[str, Any]:
+    """What this machine can do, for the daemon's status."""
+    return {"device": "cpu", "encoders": encoders.available(), "styles": list(styles.STYLES)}
+
+
+def run(kind: str, inputs: Mapping[str, Input], settings: Mapping[str, Any], reporter: Reporter) -> Result:
+    """Do one job. Raises GlazeError with a sentence, or whatever `reporter` raises to cancel."""
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    return TASKS[kind](inputs, settings, reporter)
+
+
+def _need(inputs: Mapping[str, Input], name: str) -> Source:
+    if name not in inputs:
+        raise BadInput("missing_part", f"The job lacks its {name}.")
+    return Source.read(inputs[name])
+
+
+def _protect(inputs: Mapping[str, Input], values: Mapping[str, Any], reporter: Reporter) -> Result:
+    """picture, mask (optional) → result, target (when wanted)."""
+    started = time.monotonic()
+    settings = Settings.from_dict(values)
+    quality = QUALITIES[settings.quality]
+    judges = [encoders.load(name) for name in settings.encoders or encoders.DEFAULT]
+    if settings.style != "auto":
+        styles.index(settings.style)
+    source = _need(inputs, "picture")
+    picture = source.picture
+    picture.check_size()
+    if source.file:
+        files.check_format(source.file, settings.format)
+    colour, opacity = pixels.colour(picture), pixels.alpha(picture)
+    room = _room(inputs, source, settings.strength)
+    looking = len(styles.STYLES) // 4 if settings.style == "auto" else 0
+    steps = Steps(reporter, looking + 2 + quality.iterations + FIT_STEPS + measure.STEPS)
+
+    steps.begin("choosing a style")
+    seen = source.seen
+    style = settings.style
+    if style == "auto":
+        style = styles.choose(styles.distances(seen, _every(4, steps.advance)), settings.seed)
+    steps.begin("painting the target")
+    target = transfer(seen, styles.index(style))
+    steps.advance(2)
+
+    steps.begin("cloaking")
+    subject = Subject(colour, opacity, target, room)
+
+    def step(delta: Tensor) -> None:
+        steps.advance()
+        if steps.preview_due():
+            steps.preview(*_preview(subject.seen(delta)))
+
+    budget = Budget().scaled(settings.strength)
+    delta = torch.zeros_like(colour)
+    if settings.strength:
+        delta = optimise(subject, judges, quality, budget, settings.seed, step)
+
+    steps.begin("fitting to the eye")
+    eye = Eye(seen)
+    written: dict[str, Any] = {}
+
+    def show(candidate: Tensor) -> Tensor:
+        written["output"], shown = source.write(pixels.add(picture, candidate), settings.format)
+        written["seen"] = over(pixels.colour(shown), pixels.alpha(shown))
+        return rounded(written["seen"])
+
+    fitted = perception.fit(delta, show, eye, budget, steps.advance)
+    cloaked = show(fitted)
+
+    steps.begin("measuring")
+    figures = measure.report(judges, eye, cloaked, target, steps.advance)
+    result = Result({"result": written["output"]})
+    if settings.want_target:
+        result.parts["target"] = Output(files.png(target))
+    result.report = {
+        "width": picture.width,
+        "height": picture.height,
+        "bytes": len(written["output"].data),
+        "seconds": round(time.monotonic() - started, 2),
+        "encoders": [judge.name for judge in judges],
+        "style": style,
+        "strength": settings.strength,
+        "quality": settings.quality,
+        "seed": settings.seed,
+        **figures,
+    }
+    return result
+
+
+def _room(inputs: Mapping[str, Input], source: Source, strength: float) -> Tensor:
+    """The largest |δ| of each pixel, (1, 1, H, W): the eye's tolerance, inside the mask, where there is opacity."""
+    seen, opacity = source.seen, pixels.alpha(source.picture)
+    visible = seen if opacity is None else seen[(opacity > 0).expand_as(seen)]
+    if not visible.numel() or float(visible.max() - visible.min()) <= FLAT_RANGE:
+        raise BadInput("nothing_to_protect", "This picture is one flat colour: there is no style in it to protect.")
+    room = strength * perception.EPSILON * perception.jnd_map(seen)
+    if opacity is not None:
+        room = room * (opacity > 0)
+    if "mask" in inputs:
+        mask = Source.read(inputs["mask"])
+        if (mask.picture.width, mask.picture.height) != (source.picture.width, source.picture.height):
+            raise BadInput(
+                "mask_size",
+                f"The mask is {mask.picture.width}×{mask.picture.height} px, "
+                f"but the picture is {source.picture.width}×{source.picture.height} px.",
+            )
+        room = room * mask.seen.mean(1, keepdim=True)
+        if not room.any():
+            raise BadInput("nothing_to_protect", "The mask is black everywhere it matters: nothing would be cloaked.")
+    return room
+
+
+def _measure(inputs: Mapping[str, Input], values: Mapping[str, Any], reporter: Reporter) -> Result:
+    """clean, cloaked, target (optional) → figures alone."""
+    clean, cloaked = _pair(inputs)
+    figures = _compare(inputs, clean, cloaked, Settings.from_dict(values), reporter)
+    return Result(report=figures)
+
+
+def _review(inputs: Mapping[str, Input], values: Mapping[str, Any], reporter: Reporter) -> Result:
+    """clean, cloaked, target (optional) → sheet: a PNG, or a page of HTML for the format "html"."""
+    clean, cloaked = _pair(inputs)
+    settings = Settings.from_dict(values)
+    figures = _compare(inputs, clean, cloaked, settings, reporter)
+    make = review.page if settings.format == "html" else review.sheet
+    return Result({"sheet": Output(make(clean.seen, cloaked.seen, figures))}, figures)
+
+
+def _pair(inputs: Mapping[str, Input]) -> tuple[Source, Source]:
+    clean, cloaked = _need(inputs, "clean"), _need(inputs, "cloaked")
+    sizes = [f"{one.picture.width}×{one.picture.height}" for one in (clean, cloaked)]
+    if sizes[0] != sizes[1]:
+        raise BadInput("sizes_differ", f"The two pictures differ in size: {sizes[0]} and {sizes[1]} px.")
+    clean.picture.check_size()
+    return clean, cloaked
+
+
+def _compare(
+    inputs: Mapping[str, Input], clean: Source, cloaked: Source, settings: Settings, reporter: Reporter
+) -> dict[str, Any]:
+    """Figures of a pair; without a target or a style, for the embedded style towards which it moved most."""
+    judges = [encoders.load(name) for name in settings.encoders or encoders.DEFAULT]
+    searching = "target" not in inputs and settings.style == "auto"
+    steps = Steps(reporter, measure.STEPS + (len(styles.STYLES) if searching else 0))
+    steps.begin("measuring")
+    style = settings.style
+    if "target" in inputs:
+        target, style = Source.read(inputs["target"]).seen, "given"
+        if target.shape != clean.seen.shape:
+            raise BadInput("sizes_differ", "The target differs from the pictures in size.")
+    else:
+        if searching:
+            style = _likely_style(judges, clean.seen, cloaked.seen, steps.advance)
+        target = transfer(clean.seen, styles.index(style))
+    figures = measure.report(judges, Eye(clean.seen), cloaked.seen, target, steps.advance)
+    return {"encoders": [judge.name for judge in judges], "style": style, **figures}
+
+
+def _likely_style(judges: list[encoders.Encoder], clean: Tensor, cloaked: Tensor, tick: Callable[[], None]) -> str:
+    """The embedded style with the greatest targeted shift, judged at PREVIEW_SIDE px."""
+    ratio = min(1.0, PREVIEW_SIDE / max(clean.shape[-2:]))
+    small, other = (rounded(resize(picture, ratio)) for picture in (clean, cloaked))
+    shifts = []
+    for number in range(len(styles.STYLES)):
+        target = transfer(small, number)
+        shifts.append(sum(measure.targeted_shift(judge, small, target, other)[0] for judge in judges))
+        tick()
+    return styles.STYLES[shifts.index(max(shifts))]
+
+
+def _preview(seen: Tensor) -> tuple[RasterFormat, bytes]:
+    ratio = min(1.0, PREVIEW_SIDE / max(seen.shape[-2:]))
+    small = pixels.to_8bit(resize(seen, ratio))
+    return RasterFormat(small.shape[1], small.shape[0], "RGB", "u8"), small.tobytes()
+
+
+def _every(count: int, action: Callable[[], None]) -> Callable[[], None]:
+    """A tick that calls `action` at every `count`-th call."""
+    calls = 0
+
+    def tick() -> None:
+        nonlocal calls
+        calls += 1
+        if calls % count == 0:
+            action()
+
+    return tick
+
+
+TASKS = {"protect": _protect, "measure": _measure, "review": _review}
