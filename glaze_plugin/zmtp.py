@@ -13,6 +13,8 @@ from typing import Union
 Buffer = Union[bytes, memoryview]
 
 GREETING = b"\xff" + bytes(8) + b"\x7f" + b"\x03\x01" + b"PLAIN".ljust(20, b"\0") + b"\0" + bytes(31)
+LIBZMQ_ERROR = b"^RROR"
+"""How libzmq 4.3 spells the PLAIN server's ERROR command: its source says "\\x5ERROR", which C reads as "^RROR"."""
 MORE, LONG, COMMAND = 1, 2, 4
 MAX_FRAMES = 8
 """Frames in one message; a peer that sends more is cut off."""
@@ -94,6 +96,8 @@ class Dealer:
         if frame is None:
             return False
         flags, body = frame
+        if body.startswith(LIBZMQ_ERROR):
+            body = b"\x05ERROR" + body[len(LIBZMQ_ERROR) :]
         name, rest = _command(flags, body)
         if name == b"WELCOME":
             metadata = b"".join(_property(*pair) for pair in ((b"Socket-Type", b"DEALER"), (b"Identity", b"")))

