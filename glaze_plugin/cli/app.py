@@ -44,7 +44,7 @@ def glaze(
 @app.command()
 def protect(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Pictures to cloak.")],
-    out: Annotated[Optional[Path], typer.Option("-o", "--out", metavar="OUT|DIR", help="Where to.")] = None,
+    out: Annotated[Optional[str], typer.Option("-o", "--out", metavar="OUT|DIR", help="Where to.")] = None,
     strength: Annotated[float, typer.Option(help="Share of the visual budget, 0 to 1.")] = 1.0,
     quality: Annotated[str, typer.Option(help="preview, standard or thorough.")] = "standard",
     style: Style = "auto",
@@ -142,9 +142,6 @@ def run() -> int:
     except GlazeError as error:
         complain(error)
         return error.exit_code
-    except (KeyboardInterrupt, typer.Abort):
-        print("Cancelled; nothing was written.", file=sys.stderr)
-        return 130
     except typer.Exit as done:
         return done.exit_code
     except Exception as error:

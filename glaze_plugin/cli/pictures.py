@@ -11,7 +11,7 @@ from typing import Any
 
 from glaze_plugin.cli.output import complain, console, error_object, figures_table, print_json, progress_bar
 from glaze_plugin.cli.service import connected
-from glaze_plugin.errors import BadInput, DaemonUnavailable, GlazeError
+from glaze_plugin.errors import BadInput, Cancelled, DaemonUnavailable, GlazeError
 
 SUFFIXES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".tif": "tiff", ".tiff": "tiff"}
 
@@ -65,21 +65,24 @@ def format_of(path: Path) -> str:
         raise BadInput("format", f"The name {path.name} should end in {', '.join(SUFFIXES)}.") from None
 
 
-def plan(files: list[Path], out: Path | None, in_place: bool, mask: Path | None, target: Path | None) -> list[Errand]:
-    """What to do with each file. Raises BadInput where two results or a result and a source would collide."""
+def plan(files: list[Path], out: str | None, in_place: bool, mask: Path | None, target: Path | None) -> list[Errand]:
+    """What to do with each file. out: a file, or a folder where it is one, ends in a slash, or several files go there.
+
+    Raises BadInput where two results or a result and a source would collide.
+    """
     if in_place and out:
         raise BadInput("options", "Say either --in-place or -o, not both.")
     if target and len(files) > 1:
         raise BadInput("options", "--save-target goes with one picture at a time.")
     if target:
         format_of(target)
-    folder = out if out and (out.is_dir() or len(files) > 1 or str(out).endswith(("/", os.sep))) else None
+    folder = Path(out) if out and (Path(out).is_dir() or len(files) > 1 or out.endswith(("/", os.sep))) else None
     errands = []
     for source in files:
         if in_place:
             result, format = source, ""
         elif out and not folder:
-            result, format = out, format_of(out)
+            result, format = Path(out), format_of(Path(out))
         else:
             result, format = (folder or source.parent) / f"{source.stem}-glazed{source.suffix}", ""
             if folder:
@@ -102,18 +105,17 @@ def plan(files: list[Path], out: Path | None, in_place: bool, mask: Path | None,
 
 
 def protect(errands: list[Errand], settings: dict[str, Any], json: bool) -> int:
-    """Cloak each picture; one that fails does not stop the others. Returns the exit code."""
+    """Cloak each picture; one that fails does not stop the others, Ctrl-C does. Returns the exit code."""
     code = 0
     for errand in errands:
         try:
             report = _protect_one(errand, settings, json)
         except DaemonUnavailable:
             raise
+        except KeyboardInterrupt:
+            return _failed(errand, Cancelled("cancelled", "Cancelled; nothing was written."), json)
         except GlazeError as error:
-            code = max(code, error.exit_code)
-            if json:
-                print_json({"source": str(errand.source), "error": error_object(error)})
-            complain(error, str(errand.source))
+            code = max(code, _failed(errand, error, json))
             continue
         if json:
             print_json(report)
@@ -122,6 +124,14 @@ def protect(errands: list[Errand], settings: dict[str, Any], json: bool) -> int:
             console.print(f"style {report['style']}, {report['seconds']:.0f} s", markup=False)
             console.print(figures_table(report))
     return code
+
+
+def _failed(errand: Errand, error: GlazeError, json: bool) -> int:
+    """Tell of one picture's failure and return its exit code."""
+    if json:
+        print_json({"source": str(errand.source), "error": error_object(error)})
+    complain(error, str(errand.source))
+    return error.exit_code
 
 
 def _protect_one(errand: Errand, settings: dict[str, Any], json: bool) -> dict[str, Any]:
