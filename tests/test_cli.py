@@ -284,9 +284,7 @@ def test_a_full_disk_leaves_nothing_half_written(glaze: Glaze, painting: Path, m
     assert files_in(mounted) == {"filler"}
 
 
-def test_a_folder_that_cannot_be_written_is_said_before_the_work(
-    glaze: Glaze, painting: Path, mounted: Path
-) -> None:
+def test_a_folder_that_cannot_be_written_is_said_before_the_work(glaze: Glaze, painting: Path, mounted: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(mounted)], check=True)
     done = glaze("protect", painting, "-o", mounted / "out.png", "--quality", "thorough", "--json")
     assert done.returncode == 2
@@ -302,9 +300,7 @@ def test_ctrl_c_cancels_the_job_and_writes_nothing(glaze: Glaze, painting: Path,
     ImageOps.contain(meadow, (256, 256)).save(painting)
     glaze("daemon", "start")
     command = [sys.executable, "-m", "glaze_plugin.cli", "protect", painting.name, "--quality", "thorough"]
-    process = subprocess.Popen(
-        command, cwd=painting.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen(command, cwd=painting.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
     while not any(job["state"] == "running" for job in json.loads(glaze("jobs", "--json").stdout)):
         assert time.monotonic() < deadline
@@ -319,9 +315,7 @@ def test_ctrl_c_cancels_the_job_and_writes_nothing(glaze: Glaze, painting: Path,
 
 def test_a_job_can_be_cancelled_from_another_shell(glaze: Glaze, painting: Path) -> None:
     command = [sys.executable, "-m", "glaze_plugin.cli", "protect", painting.name, "--quality", "thorough", "--json"]
-    process = subprocess.Popen(
-        command, cwd=painting.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen(command, cwd=painting.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     running: list[str] = []
     deadline = time.monotonic() + 60
     while not running:

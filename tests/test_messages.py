@@ -69,7 +69,7 @@ def test_unknown_fields_are_ignored() -> None:
 
 
 def test_another_version_is_refused_by_name() -> None:
-    with pytest.raises(m.WrongVersion, match="version 2 .* version 1"):
+    with pytest.raises(m.WrongVersion, match=r"version 2 .* version 1"):
         m.from_frames([header(v=2)])
 
 
