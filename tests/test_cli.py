@@ -35,7 +35,7 @@ def test_protect_writes_beside_the_source_and_reports(glaze: Glaze, painting: Pa
     output = painting.with_name("painting-glazed.png")
     assert report["output"] == str(output)
     assert report["bytes"] == output.stat().st_size
-    assert (report["width"], report["height"]) == (96, 80)
+    assert report["size"] == [96, 80]
     assert report["encoders"] == ["embedded"]
     assert report["style"] == "weave"
     assert report["seconds"] > 0

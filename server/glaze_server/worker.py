@@ -23,6 +23,8 @@ from glaze_server.worker_messages import WORKER_USER, Ready, Run
 
 log = logging.getLogger("glaze.worker")
 
+NICENESS = 10
+"""The artist goes on painting while the worker computes; painting comes first."""
 REPORT_SECONDS = 0.1
 """s between two progress messages at least."""
 
@@ -103,6 +105,8 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("pyvips").setLevel(logging.WARNING)
     token = sys.stdin.readline().strip()
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
     threading.Thread(target=_die_with_the_daemon, daemon=True).start()
     talk = Conversation(sys.argv[1], token)
     from glaze_server.engine import tasks

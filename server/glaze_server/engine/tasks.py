@@ -150,8 +150,7 @@ def _protect(inputs: Mapping[str, Input], values: Mapping[str, Any], reporter: R
     if settings.want_target:
         result.parts["target"] = Output(files.png(target))
     result.report = {
-        "width": picture.width,
-        "height": picture.height,
+        "size": [picture.width, picture.height],
         "bytes": len(written["output"].data),
         "seconds": round(time.monotonic() - started, 2),
         "encoders": [judge.name for judge in judges],
