@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, Union
 
 from glaze_plugin.connection import Link, connect
-from glaze_plugin.errors import GlazeError, rebuild
+from glaze_plugin.errors import BadInput, DaemonUnavailable, GlazeError, rebuild
 from glaze_plugin.messages import (
     BAND,
     Accepted,
@@ -31,6 +32,7 @@ from glaze_plugin.messages import (
     Status,
     Submit,
     Upload,
+    Watch,
     Welcome,
 )
 from glaze_plugin.raster import Raster
@@ -38,7 +40,14 @@ from glaze_plugin.raster import Raster
 FETCHES_AHEAD = 4
 """Chunks asked for before the first has come; bounds the daemon's memory as well as ours."""
 
+PATIENCE_SECONDS = 60.0
+"""s that a running job waits in all for a daemon that has gone or hangs."""
+PASSING = ("daemon_gone", "daemon_silent")
+
 Content = Union[bytes, Raster]
+OnProgress = Callable[[Progress], None]
+OnPreview = Callable[[Preview], None]
+OnWait = Callable[[str], None]
 Answer = TypeVar("Answer", bound=Message)
 
 
@@ -59,14 +68,19 @@ class Client:
     calling the latter whenever `fileno()` is readable.
     """
 
-    def __init__(self, link: Link, welcome: Welcome) -> None:
+    def __init__(self, name: str, link: Link, welcome: Welcome, on_wait: OnWait | None = None) -> None:
         self.link = link
         self.welcome = welcome
+        self._name = name
+        self._on_wait = on_wait
 
     @classmethod
-    def connect(cls, name: str, on_wait: Callable[[str], None] | None = None) -> Client:
-        """Reach the daemon, starting it where none runs. Raises DaemonUnavailable."""
-        return cls(*connect(name, on_wait))
+    def connect(cls, name: str, on_wait: OnWait | None = None) -> Client:
+        """Reach the daemon, starting it where none runs. on_wait: told in words what is waited for.
+
+        Raises DaemonUnavailable.
+        """
+        return cls(name, *connect(name, on_wait), on_wait)
 
     def close(self) -> None:
         self.link.close()
@@ -79,12 +93,14 @@ class Client:
 
     # ---- one message each ----
 
-    def submit(self, kind: str, parts: Mapping[str, Content], settings: Mapping[str, Any], label: str = "") -> str:
-        """Send a job with its bytes and return its id at once. `label` names it in job lists.
+    def submit(
+        self, kind: str, parts: Mapping[str, Content], settings: Mapping[str, Any], label: str = "", job: str = ""
+    ) -> str:
+        """Send a job with its bytes and return its id at once. `label` names it in job lists; `job`: its id, if chosen.
 
         A Raster's ICC profile travels as a part of its own, ``<name>_profile``.
         """
-        job = uuid.uuid4().hex
+        job = job or uuid.uuid4().hex
         described, contents = [], []
         for name, content in parts.items():
             if isinstance(content, Raster):
@@ -103,6 +119,10 @@ class Client:
                 self.link.send(Upload(job=job, part=name, offset=offset, payload=view[offset : offset + step]))
         return job
 
+    def watch(self, job: str) -> None:
+        """Ask to be told of a job that was submitted before, perhaps by an earlier process."""
+        self.link.send(Watch(job=job))
+
     def cancel(self, job: str) -> None:
         self.link.send(Cancel(job=job))
 
@@ -118,26 +138,34 @@ class Client:
         parts: Mapping[str, Content],
         settings: Mapping[str, Any],
         label: str = "",
-        on_progress: Callable[[Progress], None] | None = None,
-        on_preview: Callable[[Preview], None] | None = None,
+        on_progress: OnProgress | None = None,
+        on_preview: OnPreview | None = None,
     ) -> Outcome:
-        """Submit a job, wait for its end and fetch what it made.
+        """Submit a job, wait for its end and fetch what it made, also across a daemon that restarts or hangs a while.
 
         Raises the GlazeError that the job failed with. On KeyboardInterrupt the job is cancelled.
         """
         job = self.submit(kind, parts, settings, label)
-        try:
-            done = self._follow(job, on_progress, on_preview)
-            outcome = Outcome(job, done.report)
-            for part in done.parts:
-                outcome.parts[part.name] = self._fetch(job, part)
-                outcome.layouts[part.name] = part
-        except KeyboardInterrupt:
-            self.cancel(job)
-            self._await_end(job)
-            raise
-        self.link.send(Forget(job=job))
-        return outcome
+        patience = PATIENCE_SECONDS
+        while True:
+            try:
+                outcome = self._finish(job, on_progress, on_preview)
+                self.link.send(Forget(job=job))
+                return outcome
+            except DaemonUnavailable as error:
+                if error.code not in PASSING or patience <= 0:
+                    raise
+                started = time.monotonic()
+                self._wait_for_return(job, error)
+                patience -= max(1.0, time.monotonic() - started)
+            except BadInput as error:
+                if error.code != "unknown_job":
+                    raise
+                self.submit(kind, parts, settings, label, job)  # the daemon died before it had all of it
+            except KeyboardInterrupt:
+                self.cancel(job)
+                self._await_end(job)
+                raise
 
     def status(self) -> Status:
         return self._ask(AskStatus(), Status)
@@ -155,12 +183,25 @@ class Client:
 
     # ---- inner workings ----
 
-    def _follow(
-        self,
-        job: str,
-        on_progress: Callable[[Progress], None] | None,
-        on_preview: Callable[[Preview], None] | None,
-    ) -> Done:
+    def _finish(self, job: str, on_progress: OnProgress | None, on_preview: OnPreview | None) -> Outcome:
+        done = self._follow(job, on_progress, on_preview)
+        outcome = Outcome(job, done.report)
+        for part in done.parts:
+            outcome.parts[part.name] = self._fetch(job, part)
+            outcome.layouts[part.name] = part
+        return outcome
+
+    def _wait_for_return(self, job: str, error: DaemonUnavailable) -> None:
+        """After a daemon has gone, reach the next one and ask for the job; a silent one is given time."""
+        if self._on_wait:
+            self._on_wait(error.sentence)
+        if error.code == "daemon_silent":
+            return  # the link still stands; the next look at it waits again
+        self.link.close()
+        self.link, self.welcome = connect(self._name, self._on_wait)
+        self.watch(job)
+
+    def _follow(self, job: str, on_progress: OnProgress | None, on_preview: OnPreview | None) -> Done:
         while True:
             for msg in self.link.wait(1.0):
                 if getattr(msg, "job", None) != job:

@@ -140,6 +140,13 @@ class Forget(Message):
 
 @message
 @dataclass(frozen=True)
+class Watch(Message):
+    type = "watch"
+    job: str
+
+
+@message
+@dataclass(frozen=True)
 class ListJobs(Message):
     type = "list_jobs"
 
@@ -247,6 +254,7 @@ class Status(Message):
     styles: list[str]
     jobs_waiting: int
     jobs_running: int
+    disk: int
     log: str
 
 
@@ -258,6 +266,12 @@ class Refused(Message):
     sentence: str
     remedy: str = ""
     job: str = ""
+
+
+@message
+@dataclass(frozen=True)
+class Tick(Message):
+    type = "tick"
 
 
 @message

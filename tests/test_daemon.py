@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -226,21 +227,48 @@ def test_a_finished_job_leaves_nothing_behind(client: Client, meadow: Image.Imag
     assert outcome.job not in {job["job"] for job in client.jobs()}
 
 
-def test_a_crashed_worker_fails_its_job_and_is_replaced(client: Client, meadow: Image.Image) -> None:
-    killed: list[int] = []
+def workers(client: Client) -> list[int]:
+    """Process ids of the daemon's worker, none while it has none."""
+    found = subprocess.run(["pgrep", "-P", str(client.welcome.pid)], capture_output=True, text=True, check=False)
+    return [int(pid) for pid in found.stdout.split()]
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_job_survives_one_crash_of_the_worker_but_not_two(client: Client, meadow: Image.Image, times: int) -> None:
+    killed: set[int] = set()
 
     def kill_worker(msg: m.Progress) -> None:
-        if msg.stage == "cloaking" and not killed:
-            found = subprocess.run(
-                ["pgrep", "-P", str(client.welcome.pid)], capture_output=True, text=True, check=True
-            ).stdout.split()
-            killed.extend(int(pid) for pid in found)
-            os.kill(killed[0], signal.SIGKILL)
+        if msg.stage == "cloaking" and len(killed) < times and not killed & set(workers(client)):
+            killed.update(workers(client))
+            os.kill(workers(client)[0], signal.SIGKILL)
 
-    with pytest.raises(GlazeError, match=r"stopped unexpectedly \(signal 9\)") as caught:
-        client.run("protect", {"picture": picture(meadow, 128)}, {"quality": "thorough"}, on_progress=kill_worker)
-    assert caught.value.code == "worker_crashed"
+    def run() -> dict[str, object]:
+        return client.run("protect", {"picture": picture(meadow)}, {"style": "weave"}, on_progress=kill_worker).report
+
+    if times == 1:
+        assert run()["style"] == "weave"
+    else:
+        with pytest.raises(GlazeError, match=r"more than once \(signal 9\)") as caught:
+            run()
+        assert caught.value.code == "worker_crashed"
+    assert len(killed) == times
     assert client.run("protect", {"picture": picture(meadow)}, QUICK).report["style"] == "weave"
+
+
+def test_interactive_jobs_of_a_client_that_vanished_are_dropped_and_final_ones_kept(
+    client: Client, meadow: Image.Image
+) -> None:
+    with Client.connect("vanishing") as other:
+        final = other.submit("protect", {"picture": picture(meadow, 128)}, {"style": "weave"})
+        preview = other.submit("protect", {"picture": picture(meadow, 128)}, QUICK)
+        other.status()  # an answer means that both have been taken
+    deadline = time.monotonic() + 60
+    while next(job for job in client.jobs() if job["job"] == preview)["state"] not in ("failed", "done"):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    client.watch(final)
+    assert isinstance(client._follow(final, None, None), m.Done)
+    client.link.send(m.Forget(job=final))
 
 
 # ---- finding and starting it -------------------------------------------------------------------
@@ -321,16 +349,54 @@ def test_a_broken_connection_file_counts_as_none(own_home: Path, content: str) -
     assert find_daemon("tests") is None
 
 
-def test_a_daemon_that_dies_is_noticed(own_home: Path, meadow: Image.Image) -> None:
+def test_a_job_outlives_its_daemon(own_home: Path, meadow: Image.Image) -> None:
+    undisturbed = {"picture": picture(meadow)}
+    told: list[str] = []
+    killed: list[int] = []
+
     def kill(msg: m.Progress) -> None:
-        os.kill(connection().pid, signal.SIGKILL)
+        if msg.stage == "cloaking" and not killed:
+            killed.append(connection().pid)
+            os.kill(killed[0], signal.SIGKILL)
 
-    with Client.connect("tests") as client, pytest.raises(DaemonUnavailable, match="has stopped"):
-        client.run("protect", {"picture": picture(meadow)}, QUICK, on_progress=kill)
+    with Client.connect("tests", told.append) as client:
+        calm = client.run("protect", undisturbed, QUICK)
+        shaken = client.run("protect", undisturbed, QUICK, on_progress=kill)
+        assert client.welcome.pid != killed[0]
+    assert told[-2:] == ["The Glaze daemon has stopped.", "Starting the Glaze daemon"]
+    assert shaken.parts == calm.parts
 
 
-def test_a_daemon_that_hangs_is_noticed(own_home: Path) -> None:
+def test_a_finished_result_waits_for_its_client_across_a_restart(own_home: Path, meadow: Image.Image) -> None:
+    with Client.connect("first") as client:
+        job = client.submit("protect", {"picture": picture(meadow)}, {"style": "weave", "strength": 0})
+        client._follow(job, None, None)
+        os.kill(client.welcome.pid, signal.SIGKILL)
+    with Client.connect("second") as client:
+        assert client.status().disk > 0
+        client.watch(job)
+        outcome = client._finish(job, None, None)
+        assert file_bytes(Image.open(io.BytesIO(outcome.parts["result"]))) == picture(meadow)
+        client.link.send(m.Forget(job=job))
+        assert client.status().disk == 0
+
+
+def test_a_daemon_that_hangs_is_said_so_and_waited_for(own_home: Path, meadow: Image.Image) -> None:
+    told: list[str] = []
+
+    def hang(msg: m.Progress) -> None:
+        if msg.stage == "cloaking" and not told:
+            told.append("stopped")
+            os.kill(connection().pid, signal.SIGSTOP)
+
+    def hear(sentence: str) -> None:
+        told.append(sentence)
+        os.kill(connection().pid, signal.SIGCONT)
+
     with Client.connect("tests") as client:
+        client._on_wait = hear
+        assert client.run("protect", {"picture": picture(meadow)}, QUICK, on_progress=hang).report["style"] == "weave"
+        assert "not answered for 5 seconds" in told[1]
         os.kill(client.welcome.pid, signal.SIGSTOP)
         try:
             with pytest.raises(DaemonUnavailable, match="not answered for 5 seconds"):
@@ -343,9 +409,7 @@ def test_the_worker_ends_with_its_daemon(own_home: Path) -> None:
     with Client.connect("tests") as client:
         while client.status().worker != "ready":
             time.sleep(0.1)
-        worker = int(
-            subprocess.run(["pgrep", "-P", str(client.welcome.pid)], capture_output=True, text=True, check=True).stdout
-        )
+        (worker,) = workers(client)
         os.kill(client.welcome.pid, signal.SIGKILL)
     deadline = time.monotonic() + 10
     while Path(f"/proc/{worker}").exists() and time.monotonic() < deadline:

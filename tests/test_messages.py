@@ -20,6 +20,7 @@ EXAMPLES: list[m.Message] = [
     m.Cancel(job=JOB),
     m.Fetch(job=JOB, part="result", offset=0, length=10),
     m.Forget(job=JOB),
+    m.Watch(job=JOB),
     m.ListJobs(),
     m.AskStatus(),
     m.Shutdown(),
@@ -42,9 +43,11 @@ EXAMPLES: list[m.Message] = [
         styles=["weave"],
         jobs_waiting=0,
         jobs_running=1,
+        disk=5,
         log="log",
     ),
     m.Refused(code="x", sentence="No.", job=JOB),
+    m.Tick(),
     m.Goodbye(),
 ]
 

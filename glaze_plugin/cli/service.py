@@ -26,7 +26,7 @@ def connected() -> Client:
 
 def _running() -> Client | None:
     found = find_daemon(NAME)
-    return Client(*found) if found else None
+    return Client(NAME, *found) if found else None
 
 
 def run() -> int:

@@ -38,6 +38,10 @@ from glaze_server.zap import DOMAIN, Gatekeeper
 log = logging.getLogger("glaze.daemon")
 
 POLL_MS = 200
+TICK_SECONDS = 1.0
+"""s between two looks whether the clients of open jobs are still there."""
+IDLE_SECONDS = 600.0
+"""s after which a worker without work gives its memory back: artists paint on the same device."""
 RECEIVE_QUEUE = 8
 """Messages of one client that wait inside ZeroMQ; with the band size this bounds the daemon's memory."""
 
@@ -57,6 +61,7 @@ class Daemon:
         self._router.setsockopt(zmq.MAXMSGSIZE, m.MAX_PAYLOAD)
         self._router.setsockopt(zmq.RCVHWM, RECEIVE_QUEUE)
         self._router.setsockopt(zmq.LINGER, 500)
+        self._router.setsockopt(zmq.ROUTER_MANDATORY, 1)  # tells us when a client has gone
         port = self._router.bind_to_random_port(f"tcp://{host}")
         self.connection = Connection(host, port, token, os.getpid(), m.PROTOCOL, __version__, self._started)
         self._jobs = Jobs(places.state() / "jobs")
@@ -65,10 +70,12 @@ class Daemon:
         self._ready: Ready | None = None
         self._running: Job | None = None
         self._stopping = False
+        self._next_tick = 0.0
+        self._last_busy = time.monotonic()
 
     def run(self) -> None:
         """Serve until told to stop."""
-        self._worker.start()
+        self._worker.wake()
         poller = zmq.Poller()
         poller.register(self._gate.socket, zmq.POLLIN)
         poller.register(self._router, zmq.POLLIN)
@@ -80,13 +87,15 @@ class Daemon:
                 self._receive()
             self._watch_worker()
             self._start_next()
+            self._watch_clients()
 
     def stop(self) -> None:
         """Make `run` return; safe in a signal handler."""
         self._stopping = True
 
     def close(self) -> None:
-        self._worker.stop()
+        self._worker.rest()
+        self._jobs.close()
         self._context.destroy(linger=500)
 
     # ---- messages ----
@@ -118,9 +127,17 @@ class Daemon:
             return
         self._send(peer, m.Refused(code=error.code, sentence=error.sentence, remedy=error.remedy, job=job))
 
-    def _send(self, peer: bytes, msg: m.Message) -> None:
-        """Send to one peer; a peer that has gone is no error."""
-        self._router.send_multipart([peer, *m.to_frames(msg)])
+    def _send(self, peer: bytes | None, msg: m.Message) -> bool:
+        """Send to one peer; whether it could be reached. One that has gone, or takes nothing any more, is no error."""
+        if peer is None:
+            return False
+        try:
+            self._router.send_multipart([peer, *m.to_frames(msg)], zmq.NOBLOCK)
+        except zmq.ZMQError as error:
+            if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
+                raise
+            return False
+        return True
 
     def _from_client(self, peer: bytes, msg: m.Message) -> None:
         match msg:
@@ -136,6 +153,8 @@ class Daemon:
                 self._send(peer, m.Chunk(job=msg.job, part=msg.part, offset=msg.offset, payload=payload))
             case m.Forget():
                 self._jobs.forget(msg.job)
+            case m.Watch():
+                self._watch(peer, self._jobs.get(msg.job))
             case m.Cancel():
                 self._cancel(peer, self._jobs.get(msg.job))
             case m.ListJobs():
@@ -152,6 +171,31 @@ class Daemon:
         if job.state == "waiting":
             ahead = self._jobs.count("waiting") + self._jobs.count("running") - 1
             self._send(job.owner, m.Accepted(job=job.id, ahead=ahead))
+
+    def _watch(self, peer: bytes, job: Job) -> None:
+        """A client comes back for its job: tell it of it from now on, and of its end if it has ended."""
+        job.owner = peer
+        if job.end:
+            self._send(peer, job.end)
+        elif job.state == "receiving":
+            self._jobs.finish(job, failure(job.id, GlazeError("incomplete", "Not all of the job had come.")))
+            raise BadInput("unknown_job", "Not all of the job had come.")
+        else:
+            self._send(peer, m.Accepted(job=job.id, ahead=0))
+
+    def _watch_clients(self) -> None:
+        """Notice clients that have gone: what only they would have looked at is dropped, the rest is kept for them."""
+        if time.monotonic() < self._next_tick:
+            return
+        self._next_tick = time.monotonic() + TICK_SECONDS
+        for peer in {job.owner for job in self._jobs if not job.end and job.owner}:
+            if self._send(peer, m.Tick()):
+                continue
+            log.info("a client has gone")
+            for job in [job for job in self._jobs if job.owner == peer]:
+                job.owner = None
+                if not job.end and (job.interactive or job.state == "receiving"):
+                    self._cancel(peer, job)
 
     def _cancel(self, peer: bytes, job: Job) -> None:
         if job.end:
@@ -176,12 +220,13 @@ class Daemon:
             version=__version__,
             pid=os.getpid(),
             uptime=time.time() - self._started,
-            worker="ready" if self._ready else "starting",
+            worker="ready" if self._worker_route else "starting" if self._worker.alive else "resting",
             device=self._ready.device if self._ready else "",
             encoders=self._ready.encoders if self._ready else [],
             styles=self._ready.styles if self._ready else [],
             jobs_waiting=self._jobs.count("waiting"),
             jobs_running=self._jobs.count("running"),
+            disk=self._jobs.disk,
             log=str(self._log_file),
         )
 
@@ -193,7 +238,7 @@ class Daemon:
             self._worker_route, self._ready = peer, msg
             return
         job = self._running
-        if job is None or getattr(msg, "job", None) != job.id:
+        if job is None or peer != self._worker_route or getattr(msg, "job", None) != job.id:
             return
         if isinstance(msg, (m.Done, m.Failed)):
             self._end(job, msg)
@@ -203,7 +248,11 @@ class Daemon:
             self._send(job.owner, msg)
 
     def _start_next(self) -> None:
-        if self._running or not self._worker_route:
+        if self._running:
+            return
+        if not self._worker_route:
+            if self._jobs.count("waiting"):
+                self._worker.wake()
             return
         job = self._jobs.next_waiting()
         if job:
@@ -220,15 +269,22 @@ class Daemon:
             )
 
     def _watch_worker(self) -> None:
-        reason = self._worker.ended()
+        """Replace a worker that died, and send one that has nothing to do to rest."""
+        reason = self._worker.crashed()
         if reason is None:
+            if self._running or self._jobs.count("waiting") or not self._worker_route:
+                self._last_busy = time.monotonic()
+            elif time.monotonic() - self._last_busy > IDLE_SECONDS:
+                log.info("the worker rests")
+                self._worker.rest()
+                self._worker_route = None
             return
         log.error("worker ended: %s", reason)
-        self._worker_route = self._ready = None
-        if self._running:
-            error = GlazeError("worker_crashed", f"The computation stopped unexpectedly ({reason}).", "Try it again.")
-            self._end(self._running, failure(self._running.id, error))
-        self._worker.start()
+        self._worker_route = None
+        job, self._running = self._running, None
+        if job and not self._jobs.crashed(job):
+            sentence = f"The computation stopped unexpectedly, more than once ({reason})."
+            self._end(job, failure(job.id, GlazeError("worker_crashed", sentence, "The log may say why.")))
 
 
 def _log_to(file: Path) -> None:

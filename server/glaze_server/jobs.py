@@ -1,17 +1,22 @@
 """Jobs and their bytes: what has been received, what waits, what is finished. Decides order; knows no sockets.
 
-The bytes of every job lie as files in a folder of its own, so the daemon's memory does not grow with a canvas.
+An accepted job is on disk: its record in SQLite (WAL), its bytes as files in a folder of its own. Killing the daemon or
+the worker at any moment loses neither an accepted job nor a finished result.
 """
 
 from __future__ import annotations
 
+import logging
+import os
 import shutil
+import sqlite3
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from glaze_plugin import messages as m
 from glaze_plugin.errors import BadInput, GlazeError
 from glaze_plugin.messages import Done, Failed, Fetch, Part, Progress, Submit, Upload
 from glaze_plugin.places import private
@@ -19,28 +24,63 @@ from glaze_plugin.places import private
 KINDS = ("protect", "measure", "review")
 DISK_RESERVE = 256 << 20
 """Bytes that are left free on the disk whatever is asked."""
-MAX_OPEN = 4096
-MAX_ENDED = 256
-"""Ended jobs that are remembered; the oldest go first."""
+DISK_LIMIT = 16 << 30
+"""Bytes that all jobs together may take; the oldest finished ones make room first."""
+KEPT_SECONDS = 7 * 24 * 3600.0
+"""s for which a finished job waits for its client."""
+MAX_OPEN = 256
+"""Unfinished jobs of one client."""
+MAX_CRASHES = 2
+"""A job that the worker did not survive that often has failed."""
+
+SCHEMA = """
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = FULL;
+CREATE TABLE IF NOT EXISTS jobs (
+    id TEXT PRIMARY KEY, client TEXT, submitted REAL, submit BLOB, crashes INTEGER DEFAULT 0, ended REAL, "end" BLOB
+);
+"""
+
+M = TypeVar("M", bound=m.Message)
+ENDS: tuple[type[Done | Failed], ...] = (Done, Failed)
+
+log = logging.getLogger("glaze.jobs")
 
 
 @dataclass
 class Job:
-    """One job. owner: routing id of its client. state: receiving → waiting → running → done | failed."""
+    """One job. state: receiving → waiting → running → done | failed.
+
+    owner: routing id of the client that is told of it, or None. client: who submitted it, for fairness.
+    """
 
     submit: Submit
-    owner: bytes
     folder: Path
+    client: str
+    owner: bytes | None = None
     state: str = "receiving"
     received: dict[str, int] = field(default_factory=dict)
     progress: Progress | None = None
     end: Done | Failed | None = None
     watchers: set[bytes] = field(default_factory=set)
     submitted: float = field(default_factory=time.time)
+    ended: float = 0.0
+    crashes: int = 0
 
     @property
     def id(self) -> str:
         return self.submit.job
+
+    @property
+    def interactive(self) -> bool:
+        """Whether somebody is looking at a screen for it: goes first, and is of no use without its client."""
+        return self.submit.kind != "protect" or self.submit.settings.get("quality") == "preview"
+
+    @property
+    def size(self) -> int:
+        """Bytes that the job takes on the disk, now or when all of it has come."""
+        parts = self.end.parts if isinstance(self.end, Done) else self.submit.parts
+        return sum(part.size for part in parts)
 
     def describe(self) -> dict[str, Any]:
         """One entry of the `jobs` message."""
@@ -56,13 +96,37 @@ class Job:
 
 
 class Jobs:
-    """All jobs of one daemon, in the order in which they came."""
+    """All jobs of one daemon, in the order in which they came. Opening it brings back those of an earlier daemon."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        shutil.rmtree(folder, ignore_errors=True)
-        private(folder)
-        self._jobs: dict[str, Job] = {}
+        self._folder = private(folder)
+        self._records = sqlite3.connect(folder / "jobs.sqlite3", isolation_level=None)
+        self._records.executescript(SCHEMA)
+        self._jobs = {job.id: job for job in self._recover()}
+        self._last_served: dict[str, int] = {}
+        self._turn = 0
+        recorded = {id for (id,) in self._records.execute("SELECT id FROM jobs")}
+        for path in folder.iterdir():
+            if path.is_dir() and path.name not in recorded:
+                shutil.rmtree(path, ignore_errors=True)  # never accepted, or forgotten
+
+    def _recover(self) -> Iterator[Job]:
+        rows = self._records.execute(
+            'SELECT id, client, submitted, submit, crashes, ended, "end" FROM jobs ORDER BY rowid'
+        )
+        for id, client, submitted, submit, crashes, ended, end in rows.fetchall():
+            try:
+                job = Job(_message(submit, Submit), self._folder / id, client, submitted=submitted, crashes=crashes)
+                job.state = "waiting"
+                if end is not None:
+                    job.end, job.ended = _message(end, ENDS), ended
+                    job.state = "done" if isinstance(job.end, Done) else "failed"
+                yield job
+            except m.ProtocolError as error:
+                log.warning("job %s was written by another version and is left aside: %s", id, error)
+
+    def close(self) -> None:
+        self._records.close()
 
     def __iter__(self) -> Iterator[Job]:
         return iter(list(self._jobs.values()))
@@ -80,35 +144,34 @@ class Jobs:
     def count(self, state: str) -> int:
         return sum(job.state == state for job in self._jobs.values())
 
+    @property
+    def disk(self) -> int:
+        """Bytes that all jobs take."""
+        return sum(job.size for job in self._jobs.values())
+
+    # ---- receiving ----
+
     def add(self, submit: Submit, owner: bytes) -> Job:
         """Make room for a job. Raises BadInput where it cannot be taken; nothing is kept then."""
         if submit.job in self._jobs:
             raise BadInput("duplicate_job", f"There is already a job {submit.job}.")
         if submit.kind not in KINDS:
             raise BadInput("unknown_kind", f"There is no kind of job called {submit.kind!r}.")
-        open_jobs = [job for job in self if not job.end]
-        if len(open_jobs) >= MAX_OPEN:
-            raise BadInput("too_many_jobs", "The daemon holds too many jobs.", "Wait until some have finished.")
-        for ended in [job for job in self if job.end][:-MAX_ENDED]:
-            self.forget(ended.id)
         names = [part.name for part in submit.parts]
         if len(set(names)) != len(names):
             raise BadInput("duplicate_part", "Two parts of the job have the same name.")
-        needed = sum(part.size for part in submit.parts)
-        if needed + DISK_RESERVE > shutil.disk_usage(self._folder).free:
-            raise BadInput(
-                "disk_full",
-                f"There is no room for {needed >> 20} MB in {self._folder}.",
-                "Free some disk space, or set GLAZE_HOME to a folder on another disk.",
-            )
-        job = Job(submit, owner, self._folder / submit.job)
+        client = owner.hex()
+        if sum(job.client == client and not job.end for job in self) >= MAX_OPEN:
+            raise BadInput("too_many_jobs", "Too many jobs at once.", "Wait until some have finished.")
+        self._make_room(sum(part.size for part in submit.parts))
+        job = Job(submit, self._folder / submit.job, client, owner)
         for side in ("in", "out"):
             private(job.folder / side)
         for part in submit.parts:
             (job.folder / "in" / part.name).touch(mode=0o600)
             job.received[part.name] = 0
         self._jobs[job.id] = job
-        self._settle(job)
+        self._accept_when_whole(job)
         return job
 
     def store(self, upload: Upload) -> Job:
@@ -122,11 +185,67 @@ class Jobs:
         with open(job.folder / "in" / part.name, "ab") as file:
             file.write(upload.payload)
         job.received[part.name] += len(upload.payload)
-        self._settle(job)
+        self._accept_when_whole(job)
         return job
 
+    def _accept_when_whole(self, job: Job) -> None:
+        """When the last band has come, put the job on disk for good: its files first, its record last."""
+        if any(job.received[part.name] < part.size for part in job.submit.parts):
+            return
+        for part in job.submit.parts:
+            _sync(job.folder / "in" / part.name)
+        _sync(job.folder / "in")
+        self._records.execute(
+            "INSERT INTO jobs (id, client, submitted, submit) VALUES (?, ?, ?, ?)",
+            (job.id, job.client, job.submitted, _bytes(job.submit)),
+        )
+        job.state = "waiting"
+
+    def _make_room(self, needed: int) -> None:
+        """Drop ended jobs that are too old or, oldest first, in the way. Raises BadInput where that is too little."""
+        finished = sorted((job for job in self if job.end), key=lambda job: job.ended)
+        for job in finished:
+            if time.time() - job.ended > KEPT_SECONDS or self.disk + needed > DISK_LIMIT:
+                self.forget(job.id)
+        if self.disk + needed > DISK_LIMIT or needed + DISK_RESERVE > shutil.disk_usage(self._folder).free:
+            raise BadInput(
+                "disk_full",
+                f"There is no room for {needed >> 20} MB in {self._folder}.",
+                "Free some disk space, or set GLAZE_HOME to a folder on another disk.",
+            )
+
+    # ---- running ----
+
     def next_waiting(self) -> Job | None:
-        return next((job for job in self._jobs.values() if job.state == "waiting"), None)
+        """Interactive jobs before others; among those, the client that was served longest ago; its oldest job."""
+        waiting = [job for job in self._jobs.values() if job.state == "waiting"]
+        if not waiting:
+            return None
+        chosen = min(waiting, key=lambda job: (not job.interactive, self._last_served.get(job.client, 0)))
+        self._turn += 1
+        self._last_served[chosen.client] = self._turn
+        return chosen
+
+    def crashed(self, job: Job) -> bool:
+        """Count that the worker died of a job; whether it may run again, which it then waits for."""
+        job.crashes += 1
+        self._records.execute("UPDATE jobs SET crashes = ? WHERE id = ?", (job.crashes, job.id))
+        if job.crashes >= MAX_CRASHES:
+            return False
+        job.state = "waiting"
+        return True
+
+    def finish(self, job: Job, end: Done | Failed) -> None:
+        """Close a job for good; what came in is no longer needed. A job that was never accepted is dropped."""
+        accepted = job.state != "receiving"
+        job.state, job.end, job.ended = "done" if isinstance(end, Done) else "failed", end, time.time()
+        if accepted:
+            self._records.execute('UPDATE jobs SET ended = ?, "end" = ? WHERE id = ?', (job.ended, _bytes(end), job.id))
+            shutil.rmtree(job.folder if isinstance(end, Failed) else job.folder / "in", ignore_errors=True)
+        else:
+            self.forget(job.id)
+
+    # ---- finished ----
 
     def read(self, fetch: Fetch) -> bytes:
         """A stretch of a finished job's part. Raises BadInput where there is none."""
@@ -138,24 +257,15 @@ class Jobs:
             raise BadInput("band_size", f"{part.name} is shorter than that.")
         with open(job.folder / "out" / part.name, "rb") as file:
             file.seek(fetch.offset)
-            return file.read(fetch.length)
-
-    def finish(self, job: Job, end: Done | Failed) -> None:
-        """Close a job; what came in is no longer needed."""
-        job.state = "done" if isinstance(end, Done) else "failed"
-        job.end = end
-        shutil.rmtree(job.folder if isinstance(end, Failed) else job.folder / "in", ignore_errors=True)
+            return file.read(min(fetch.length, m.MAX_PAYLOAD))
 
     def forget(self, job: str) -> None:
-        """Drop a finished job and its result."""
+        """Drop an ended job and its result."""
         known = self._jobs.get(job)
         if known and known.end:
+            self._records.execute("DELETE FROM jobs WHERE id = ?", (job,))
             shutil.rmtree(known.folder, ignore_errors=True)
             del self._jobs[job]
-
-    def _settle(self, job: Job) -> None:
-        if all(job.received[part.name] == part.size for part in job.submit.parts):
-            job.state = "waiting"
 
 
 def _part(parts: list[Part], name: str) -> Part:
@@ -163,6 +273,28 @@ def _part(parts: list[Part], name: str) -> Part:
         if part.name == name:
             return part
     raise BadInput("unknown_part", f"The job has no part {name!r}.")
+
+
+def _sync(path: Path) -> None:
+    """Make sure that a file's or a folder's content is on the disk."""
+    if os.name == "nt" and path.is_dir():
+        return  # Windows has no such thing for folders
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _bytes(msg: m.Message) -> bytes:
+    return bytes(m.to_frames(msg)[0])
+
+
+def _message(data: bytes, kind: type[M] | tuple[type[M], ...]) -> M:
+    msg = m.from_frames([data])
+    if not isinstance(msg, kind):
+        raise m.ProtocolError(f"A record holds a {msg.type} message.")
+    return msg
 
 
 def failure(job: str, error: GlazeError) -> Failed:

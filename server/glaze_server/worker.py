@@ -25,6 +25,8 @@ log = logging.getLogger("glaze.worker")
 
 NICENESS = 10
 """The artist goes on painting while the worker computes; painting comes first."""
+CHECKPOINT = ".checkpoint"
+"""Lies beside the parts of a job, none of which can have such a name, and goes with them."""
 REPORT_SECONDS = 0.1
 """s between two progress messages at least."""
 
@@ -73,14 +75,18 @@ class Conversation:
 def run_job(run: Run, talk: Conversation) -> m.Done | m.Failed:
     """Run one job; whatever goes wrong becomes a message."""
     from glaze_server.engine import tasks
+    from glaze_server.engine.checkpoint import Checkpoint
 
     folder = Path(run.folder)
     inputs = {part.name: tasks.Input((folder / "in" / part.name).read_bytes(), part.raster) for part in run.parts}
     try:
-        result = tasks.run(run.kind, inputs, run.settings, talk)
+        result = tasks.run(run.kind, inputs, run.settings, talk, Checkpoint(folder / "in" / CHECKPOINT))
         parts = []
         for name, output in result.parts.items():
-            (folder / "out" / name).write_bytes(output.data)
+            with open(folder / "out" / name, "wb") as file:
+                file.write(output.data)
+                file.flush()
+                os.fsync(file.fileno())
             parts.append(m.Part(name, len(output.data), output.layout))
         return m.Done(job=run.job, parts=parts, report=json.loads(json.dumps(result.report)))
     except GlazeError as error:

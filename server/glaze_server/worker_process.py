@@ -25,27 +25,31 @@ class WorkerProcess:
         self._born = 0.0
         self._crashes = 0
 
-    def start(self) -> None:
-        """Start a child, now or after the back-off; `ended` brings a due start about."""
-        if time.monotonic() - self._born > STEADY_SECONDS:
-            self._crashes = 0
-        self._due = time.monotonic() + BACKOFF_SECONDS[min(self._crashes, len(BACKOFF_SECONDS) - 1)]
-        self._crashes += 1
-        self._launch_if_due()
+    @property
+    def alive(self) -> bool:
+        return self._process is not None
 
-    def ended(self) -> str | None:
-        """Why the child ended, once after its end; None while it runs or a start is pending."""
+    def wake(self) -> None:
+        """Start a child where none runs, unless the last one crashed so recently that it must wait."""
+        if self._process is None and time.monotonic() >= self._due:
+            self._launch()
+
+    def crashed(self) -> str | None:
+        """Why the child ended by itself, once after its end; else None."""
         if self._process is None:
-            self._launch_if_due()
             return None
         code = self._process.poll()
         if code is None:
             return None
         self._process = None
+        if time.monotonic() - self._born > STEADY_SECONDS:
+            self._crashes = 0
+        self._due = time.monotonic() + BACKOFF_SECONDS[min(self._crashes, len(BACKOFF_SECONDS) - 1)]
+        self._crashes += 1
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
-    def stop(self) -> None:
-        """End the child, by force if it does not go within 3 s."""
+    def rest(self) -> None:
+        """End the child, which gives its memory back; by force if it does not go within 3 s."""
         if self._process is None:
             return
         assert self._process.stdin is not None
@@ -55,10 +59,9 @@ class WorkerProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._process = None
 
-    def _launch_if_due(self) -> None:
-        if time.monotonic() < self._due:
-            return
+    def _launch(self) -> None:
         self._born = time.monotonic()
         with open(self._output, "ab") as output:
             self._process = subprocess.Popen(

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from glaze_plugin.errors import GlazeError
 from glaze_server.engine import tiles
+from glaze_server.engine.checkpoint import Checkpoint
 from glaze_server.engine.encoders import Encoder
 from glaze_server.engine.perception import Budget, Lpips
 from glaze_server.engine.pixels import over
@@ -115,16 +116,16 @@ class Penalty:
         self._subject = subject
         self._lpips = Lpips(subject.seen(torch.zeros(())), "alex", most=None)
         self._limit = limit
-        self._alpha = 0.1
+        self.alpha = 0.1
 
     def gradient(self, delta: Tensor) -> Tensor:
         """Its gradient with respect to δ, of mean magnitude α."""
         delta = delta.detach().requires_grad_()
         seen = self._subject.seen(delta)
         distance, pull = self._lpips.gradient(seen)
-        self._alpha *= self.GROWTH if distance > self._limit else 1 / self.GROWTH
+        self.alpha *= self.GROWTH if distance > self._limit else 1 / self.GROWTH
         (result,) = torch.autograd.grad(seen, delta, pull)
-        return self._alpha * _unit(result)
+        return self.alpha * _unit(result)
 
 
 def _unit(gradient: Tensor) -> Tensor:
@@ -138,17 +139,28 @@ def optimise(
     budget: Budget,
     seed: int,
     step: Callable[[Tensor], None],
+    checkpoint: Checkpoint | None = None,
 ) -> Tensor:
     """δ within the subject's room, shaped like its colour.
 
-    step: called with δ after each of `quality.iterations`; may raise to stop.
+    step: called with δ after each of `quality.iterations`, those of an earlier run included; may raise to stop.
+    checkpoint: where an interrupted run with the same arguments is taken up again; the δ is the same to the bit.
     """
     objective = Objective(subject, encoders)
     penalty = Penalty(subject, budget.lpips_alex)
     draw = random.Random(seed)
     delta = torch.zeros_like(subject.colour)
     velocity = torch.zeros_like(delta)
-    for iteration in range(quality.iterations):
+    done = 0
+    saved = checkpoint.load() if checkpoint else None
+    if saved:
+        tensors, facts = saved
+        delta, velocity, done, penalty.alpha = tensors["delta"], tensors["velocity"], facts["done"], facts["alpha"]
+        version, words, gauss = facts["draw"]
+        draw.setstate((version, tuple(words), gauss))
+        for _ in range(done):
+            step(delta)
+    for iteration in range(done, quality.iterations):
         background = BACKGROUNDS[iteration % 2]
         for scale in objective.draw_scales(draw, quality.scales):
             velocity += _unit(objective.gradient(delta, scale, draw.choice(SHIFTS), background))
@@ -158,6 +170,9 @@ def optimise(
         velocity *= MOMENTUM
         delta = torch.minimum(torch.maximum(delta, -subject.room), subject.room)
         delta = (subject.colour + delta).clamp(0, 1) - subject.colour
+        if checkpoint and checkpoint.due():
+            facts = {"done": iteration + 1, "alpha": penalty.alpha, "draw": draw.getstate()}
+            checkpoint.save({"delta": delta, "velocity": velocity}, facts)
         step(delta)
     return delta
 

@@ -13,6 +13,7 @@ from torch import Tensor
 from glaze_plugin.errors import BadInput
 from glaze_plugin.raster import Raster, RasterFormat
 from glaze_server.engine import encoders, files, measure, perception, pixels, review, styles
+from glaze_server.engine.checkpoint import Checkpoint
 from glaze_server.engine.cloak import Subject, optimise
 from glaze_server.engine.perception import FIT_STEPS, Budget, Eye
 from glaze_server.engine.pixels import Picture, over, rounded
@@ -80,10 +81,19 @@ def abilities() -> dict[str, Any]:
     return {"device": "cpu", "encoders": encoders.available(), "styles": list(styles.STYLES)}
 
 
-def run(kind: str, inputs: Mapping[str, Input], settings: Mapping[str, Any], reporter: Reporter) -> Result:
-    """Do one job. Raises GlazeError with a sentence, or whatever `reporter` raises to cancel."""
+def run(
+    kind: str,
+    inputs: Mapping[str, Input],
+    settings: Mapping[str, Any],
+    reporter: Reporter,
+    checkpoint: Checkpoint | None = None,
+) -> Result:
+    """Do one job. Raises GlazeError with a sentence, or whatever `reporter` raises to cancel.
+
+    checkpoint: where a long job saves its state, and takes it up when the same job is run again.
+    """
     torch.use_deterministic_algorithms(True, warn_only=True)
-    return TASKS[kind](inputs, settings, reporter)
+    return TASKS[kind](inputs, settings, reporter, checkpoint or Checkpoint())
 
 
 def _need(inputs: Mapping[str, Input], name: str) -> Source:
@@ -92,7 +102,9 @@ def _need(inputs: Mapping[str, Input], name: str) -> Source:
     return Source.read(inputs[name])
 
 
-def _protect(inputs: Mapping[str, Input], values: Mapping[str, Any], reporter: Reporter) -> Result:
+def _protect(
+    inputs: Mapping[str, Input], values: Mapping[str, Any], reporter: Reporter, checkpoint: Checkpoint
+) -> Result:
     """picture, mask (optional) → result, target (when wanted)."""
     started = time.monotonic()
     settings = Settings.from_dict(values)
@@ -130,7 +142,7 @@ def _protect(inputs: Mapping[str, Input], values: Mapping[str, Any], reporter: R
     budget = Budget().scaled(settings.strength)
     delta = torch.zeros_like(colour)
     if settings.strength:
-        delta = optimise(subject, judges, quality, budget, settings.seed, step)
+        delta = optimise(subject, judges, quality, budget, settings.seed, step, checkpoint)
 
     steps.begin("fitting to the eye")
     eye = Eye(seen)
@@ -186,14 +198,18 @@ def _room(inputs: Mapping[str, Input], source: Source, strength: float) -> Tenso
     return room
 
 
-def _measure(inputs: Mapping[str, Input], values: Mapping[str, Any], reporter: Reporter) -> Result:
+def _measure(
+    inputs: Mapping[str, Input], values: Mapping[str, Any], reporter: Reporter, _checkpoint: Checkpoint
+) -> Result:
     """clean, cloaked, target (optional) → figures alone."""
     clean, cloaked = _pair(inputs)
     figures = _compare(inputs, clean, cloaked, Settings.from_dict(values), reporter)
     return Result(report=figures)
 
 
-def _review(inputs: Mapping[str, Input], values: Mapping[str, Any], reporter: Reporter) -> Result:
+def _review(
+    inputs: Mapping[str, Input], values: Mapping[str, Any], reporter: Reporter, _checkpoint: Checkpoint
+) -> Result:
     """clean, cloaked, target (optional) → sheet: a PNG, or a page of HTML for the format "html"."""
     clean, cloaked = _pair(inputs)
     settings = Settings.from_dict(values)

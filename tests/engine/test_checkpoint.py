@@ -1,0 +1,60 @@
+"""A killed optimisation goes on where it was, to the bit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from glaze_server.engine import checkpoint as module
+from glaze_server.engine import encoders, perception
+from glaze_server.engine.checkpoint import Checkpoint
+from glaze_server.engine.cloak import Subject, optimise
+from glaze_server.engine.perception import Budget
+from glaze_server.engine.settings import Quality
+
+
+class Killed(Exception):
+    pass
+
+
+def subject() -> Subject:
+    generator = torch.Generator().manual_seed(3)
+    picture, target = torch.rand(2, 1, 3, 72, 64, generator=generator)
+    return Subject(picture, None, target, perception.EPSILON * perception.jnd_map(picture))
+
+
+def run(file: Path | None, kill_at: int = 0) -> tuple[Tensor, int]:
+    """δ after 8 iterations, and how often `step` was called; killed after `kill_at` of them."""
+    calls = 0
+
+    def step(_: Tensor) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == kill_at:
+            raise Killed
+
+    quality = Quality(iterations=8, scales=2)
+    return optimise(subject(), [encoders.load("embedded")], quality, Budget(), 5, step, Checkpoint(file)), calls
+
+
+@pytest.mark.parametrize("kill_at", [1, 5, 8])
+def test_a_killed_run_ends_as_an_undisturbed_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kill_at: int) -> None:
+    monkeypatch.setattr(module, "SAVE_SECONDS", 0.0)
+    file = tmp_path / "checkpoint"
+    with pytest.raises(Killed):
+        run(file, kill_at)
+    assert file.exists()
+    calm, _ = run(None)
+    resumed, calls = run(file)
+    assert torch.equal(calm, resumed)
+    assert calls == 8
+
+
+def test_a_damaged_checkpoint_counts_as_none(tmp_path: Path) -> None:
+    file = tmp_path / "checkpoint"
+    for content in (b"", b"x" * 100, b"\x08" + bytes(7) + b"{}      "):
+        file.write_bytes(content)
+        assert Checkpoint(file).load() is None
