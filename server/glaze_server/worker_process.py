@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -9,6 +10,8 @@ from pathlib import Path
 
 BACKOFF_SECONDS = (0.0, 0.5, 2.0, 10.0, 30.0)
 """s between a crash and the next start; the last one repeats."""
+POLITE = {"OMP_WAIT_POLICY": "PASSIVE"}
+"""Threads that wait sleep instead of spinning: beside another busy program, spinning made the worker twice as slow."""
 STEADY_SECONDS = 60.0
 """s of life after which earlier crashes no longer count."""
 
@@ -69,6 +72,7 @@ class WorkerProcess:
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
+                env={**POLITE, **os.environ},
             )
         assert self._process.stdin is not None
         self._process.stdin.write(self._token.encode() + b"\n")
