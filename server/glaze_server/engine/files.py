@@ -6,7 +6,9 @@ everything else (position, camera, thumbnails of the uncloaked picture, edit his
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyvips
@@ -14,12 +16,13 @@ from torch import Tensor
 
 from glaze_plugin.errors import BadInput
 from glaze_plugin.raster import MAX_PIXELS, MAX_SIDE
+from glaze_server.engine import tags
 from glaze_server.engine.pixels import Picture, to_8bit
 
 FORMATS: dict[str, dict[str, object]] = {
     "png": {"compression": 6},
     "jpeg": {"Q": 95, "subsample_mode": "off", "optimize_coding": True},
-    "webp": {"Q": 95, "alpha_q": 100, "effort": 4},
+    "webp": {"Q": 95, "alpha_q": 100, "effort": 4, "exact": True},
     "tiff": {"compression": "deflate", "predictor": "horizontal"},
 }
 """Format → options of libvips' saver."""
@@ -28,10 +31,6 @@ KEPT = (
     "icc-profile-data",
     "orientation",
     "resolution-unit",
-    "exif-ifd0-Artist",
-    "exif-ifd0-Copyright",
-    "exif-ifd0-ImageDescription",
-    "exif-ifd0-Orientation",
 )
 
 CHANNELS = {1: "G", 2: "GA", 3: "RGB", 4: "RGBA"}
@@ -40,11 +39,15 @@ DEPTHS = {"uchar": np.uint8, "ushort": np.uint16}
 
 @dataclass(frozen=True)
 class PictureFile:
-    """A decoded file. header: the libvips image, for its metadata. lossless: of a WebP, whether it was."""
+    """A decoded file. header: the libvips image, for its metadata. texts: tag → what the file says about its author.
+
+    lossless: of a WebP, whether it was.
+    """
 
     picture: Picture
     format: str
     header: pyvips.Image
+    texts: dict[int, bytes]
     lossless: bool
 
 
@@ -61,12 +64,49 @@ def decode(data: bytes) -> PictureFile:
     try:
         header = pyvips.Image.new_from_buffer(data, "", fail_on="error")
         _check(header, format, data)
+        found = _tags(header, format, data)
+        header = _with_resolution(header, format, found)
         samples = np.ascontiguousarray(header.numpy())
     except pyvips.Error as error:
         raise BadInput("damaged", f"This {format.upper()} file is damaged or cut short.") from error
     if samples.ndim == 2:
         samples = samples[:, :, None]
-    return PictureFile(Picture(samples, CHANNELS[header.bands]), format, header, b"VP8L" in data[:64])
+    picture = Picture(samples, CHANNELS[header.bands])
+    return PictureFile(picture, format, header, tags.texts(found), format == "webp" and _is_lossless(data))
+
+
+def _tags(header: pyvips.Image, format: str, data: bytes) -> dict[int, Any]:
+    """The file's TIFF or EXIF tags. Raises BadInput for a TIFF whose colours are multiplied by their alpha."""
+    if format != "tiff":
+        return tags.read(header.get("exif-data")) if header.get_typeof("exif-data") else {}
+    found = tags.read(data)
+    if 1 in np.atleast_1d(found.get(tags.EXTRA_SAMPLES, 0)):
+        raise BadInput(
+            "premultiplied",
+            "In this TIFF file the colours are already multiplied by their transparency.",
+            "Save it with straight (unassociated) alpha, or as PNG.",
+        )
+    return found
+
+
+def _with_resolution(header: pyvips.Image, format: str, found: dict[int, Any]) -> pyvips.Image:
+    """libvips overlooks the resolution of a WebP file."""
+    resolution = found.get(tags.X_RESOLUTION)
+    if format != "webp" or not resolution:
+        return header
+    per_mm = float(resolution) / (10 if found.get(tags.RESOLUTION_UNIT) == 3 else 25.4)
+    return header.copy(xres=per_mm, yres=per_mm)
+
+
+def _is_lossless(webp: bytes) -> bool:
+    """Whether the picture lies in a VP8L chunk (RFC 9649, section 2); a profile may come before it."""
+    position = 12
+    while position + 8 <= len(webp):
+        kind, size = struct.unpack_from("<4sI", webp, position)
+        if kind in (b"VP8L", b"VP8 "):
+            return bool(kind == b"VP8L")
+        position += 8 + size + size % 2
+    return False
 
 
 def _check(header: pyvips.Image, format: str, data: bytes) -> None:
@@ -107,11 +147,13 @@ def encode(file: PictureFile, picture: Picture, format: str = "") -> bytes:
         kind = file.header.get_typeof(name)
         if kind:
             image.set_type(kind, name, file.header.get(name))
+    if file.texts and format != "tiff":
+        image.set_type(pyvips.GValue.blob_type, "exif-data", tags.exif(file.texts))
     try:
         written: bytes = image.write_to_buffer(f".{format}", **options)
     except pyvips.Error as error:
         raise BadInput("format", f"This picture cannot be written as {format.upper()}.") from error
-    return written
+    return tags.with_texts(written, file.texts) if file.texts and format == "tiff" else written
 
 
 def png(unit: Tensor) -> bytes:

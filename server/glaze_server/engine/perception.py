@@ -24,6 +24,9 @@ LPIPS_MIN = 64
 EPSILON = 0.06
 """The largest |δ| where the eye forgives most, in [0, 1]; just under 16/255."""
 
+TOLERANCE = 1e-6
+"""What single precision adds to a difference of two levels; far below one level of 16 bits."""
+
 FLAT = 2 / 255
 """Local contrast below which an area counts as flat, where the eye sees noise first."""
 
@@ -85,13 +88,18 @@ def _windows(height: int, width: int, most: int | None) -> list[tuple[slice, sli
     if height * width <= 2 * LPIPS_WINDOW**2:
         return [(slice(0, height), slice(0, width))]
 
-    def starts(length: int) -> list[int]:
-        count = -(-length // LPIPS_WINDOW)
+    counts = [-(-side // LPIPS_WINDOW) for side in (height, width)]
+    while most and counts[0] * counts[1] > most:
+        counts[counts.index(max(counts))] -= 1
+
+    def starts(length: int, count: int) -> list[int]:
         return [round(i * max(0, length - LPIPS_WINDOW) / max(1, count - 1)) for i in range(count)]
 
-    places = [(top, left) for top in starts(height) for left in starts(width)]
-    chosen = places[:: -(-len(places) // (most or len(places)))]
-    return [(slice(top, top + LPIPS_WINDOW), slice(left, left + LPIPS_WINDOW)) for top, left in chosen]
+    return [
+        (slice(top, top + LPIPS_WINDOW), slice(left, left + LPIPS_WINDOW))
+        for top in starts(height, counts[0])
+        for left in starts(width, counts[1])
+    ]
 
 
 def _blur(x: Tensor, sigma: float) -> Tensor:
@@ -144,15 +152,21 @@ class Budget:
         return Budget(*(strength * limit for limit in vars(self).values()))
 
     def holds(self, seen: Visibility) -> bool:
-        return all(getattr(seen, name) <= limit + 1e-9 for name, limit in vars(self).items())
+        return all(getattr(seen, name) <= limit + TOLERANCE for name, limit in vars(self).items())
 
-    def headroom(self, seen: Visibility) -> float:
-        """The factor for δ at which the tightest limit would just hold: LPIPS grows as δ², the others as δ."""
+    def headroom(self, seen: Visibility, other: Visibility | None = None, ratio: float = 1.0) -> float:
+        """The factor for δ at which the tightest limit would just hold: LPIPS grows as δ², the others as δ.
+
+        other, ratio: what was seen of another share of δ, and how many times `seen`'s that was. Then each figure is
+        taken to grow as it did between the two, since LPIPS saturates and a lossy file moves samples of its own.
+        """
         factors = [1e9]
         for name, limit in vars(self).items():
-            value = getattr(seen, name)
+            value, power = getattr(seen, name), 2.0 if name.startswith("lpips") else 1.0
+            if other and value > 0 and getattr(other, name) > 0:
+                power = min(max(math.log(getattr(other, name) / value) / math.log(ratio), SLOWEST), power)
             if value > 0:
-                factors.append((limit / value) ** (0.5 if name.startswith("lpips") else 1.0))
+                factors.append((limit / value) ** (1 / power))
         return min(factors)
 
 
@@ -181,7 +195,11 @@ class Eye:
         )
 
 
-FIT_STEPS = 5
+SLOWEST = 0.5
+"""A figure that grows slower than this power of δ between two trials counts as growing so fast."""
+FIT_STEPS = 6
+FIT_LEAP = 0.8
+"""As long as nothing held, each trial is at most this share of the one before."""
 FIT_MARGIN = 0.985
 """How far below its estimate each trial is aimed; it costs 1.5 % of δ and saves trials."""
 
@@ -194,7 +212,7 @@ def fit(delta: Tensor, show: Callable[[Tensor], Tensor], eye: Eye, budget: Budge
     FIT_STEPS trials.
     """
     best, share, ceiling = torch.zeros_like(delta), 1.0, 1.0
-    best_share = 0.0
+    best_share, before, before_share = 0.0, None, 1.0
     for _ in range(FIT_STEPS):
         seen = eye.judge(show(delta * share))
         tick()
@@ -204,7 +222,10 @@ def fit(delta: Tensor, show: Callable[[Tensor], Tensor], eye: Eye, budget: Budge
                 break
         else:
             ceiling = share
-        estimate = share * budget.headroom(seen) * FIT_MARGIN
+        estimate = share * budget.headroom(seen, before, before_share / share) * FIT_MARGIN
+        before, before_share = seen, share
+        if not best_share:
+            estimate = min(estimate, FIT_LEAP * ceiling)
         share = estimate if best_share < estimate < ceiling else (best_share + ceiling) / 2
         if best_share and share < best_share * 1.01:
             break

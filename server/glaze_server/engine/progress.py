@@ -31,9 +31,11 @@ class Steps:
         self._stage = ""
         self._previewed = time.monotonic()
 
-    def begin(self, stage: str) -> None:
-        """Name the stage that starts now."""
+    def begin(self, stage: str, left: int = 0) -> None:
+        """Name the stage that starts now. left: steps to the end of the job, where earlier stages needed fewer."""
         self._stage = stage
+        if left:
+            self._done = max(self._done, self._total - left)
         self._reporter.progress(stage, self._done, self._total)
 
     def advance(self, count: int = 1) -> None:

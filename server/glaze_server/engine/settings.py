@@ -52,12 +52,12 @@ class Settings:
         strength = settings.strength
         if isinstance(strength, bool) or not isinstance(strength, (int, float)) or not 0 <= strength <= 1:
             raise BadInput("strength", f"The strength must lie between 0 and 1, not {strength}.")
-        if settings.quality not in QUALITIES:
+        if not isinstance(settings.quality, str) or settings.quality not in QUALITIES:
             raise BadInput("quality", f"The quality is one of {', '.join(QUALITIES)}, not {settings.quality!r}.")
         if type(settings.seed) is not int or not 0 <= settings.seed < 2**31:
             raise BadInput("seed", f"The seed must be a whole number from 0 to {2**31 - 1}.")
         if not isinstance(settings.style, str) or not isinstance(settings.format, str):
             raise BadInput("settings", "The style and the format must be names.")
-        if not all(isinstance(name, str) for name in settings.encoders):
+        if not isinstance(settings.encoders, tuple) or not all(isinstance(name, str) for name in settings.encoders):
             raise BadInput("settings", "The encoders must be names.")
         return settings

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -86,14 +87,14 @@ def run(
     inputs: Mapping[str, Input],
     settings: Mapping[str, Any],
     reporter: Reporter,
-    checkpoint: Checkpoint | None = None,
+    checkpoint: Path | None = None,
 ) -> Result:
     """Do one job. Raises GlazeError with a sentence, or whatever `reporter` raises to cancel.
 
-    checkpoint: where a long job saves its state, and takes it up when the same job is run again.
+    checkpoint: file where a long job saves its state, and takes it up when the same job is run again.
     """
     torch.use_deterministic_algorithms(True, warn_only=True)
-    return TASKS[kind](inputs, settings, reporter, checkpoint or Checkpoint())
+    return TASKS[kind](inputs, settings, reporter, Checkpoint(checkpoint))
 
 
 def _need(inputs: Mapping[str, Input], name: str) -> Source:
@@ -144,7 +145,7 @@ def _protect(
     if settings.strength:
         delta = optimise(subject, judges, quality, budget, settings.seed, step, checkpoint)
 
-    steps.begin("fitting to the eye")
+    steps.begin("fitting to the eye", FIT_STEPS + measure.STEPS)
     eye = Eye(seen)
     written: dict[str, Any] = {}
 
@@ -156,7 +157,7 @@ def _protect(
     fitted = perception.fit(delta, show, eye, budget, steps.advance)
     cloaked = show(fitted)
 
-    steps.begin("measuring")
+    steps.begin("measuring", measure.STEPS)
     figures = measure.report(judges, eye, cloaked, target, steps.advance)
     result = Result({"result": written["output"]})
     if settings.want_target:
@@ -178,10 +179,10 @@ def _protect(
 def _room(inputs: Mapping[str, Input], source: Source, strength: float) -> Tensor:
     """The largest |δ| of each pixel, (1, 1, H, W): the eye's tolerance, inside the mask, where there is opacity."""
     seen, opacity = source.seen, pixels.alpha(source.picture)
-    visible = seen if opacity is None else seen[(opacity > 0).expand_as(seen)]
-    if not visible.numel() or float(visible.max() - visible.min()) <= FLAT_RANGE:
+    visible = seen.flatten(2) if opacity is None else seen.flatten(2)[..., (opacity > 0).flatten()]
+    if not visible.numel() or float((visible.amax(-1) - visible.amin(-1)).max()) <= FLAT_RANGE:
         raise BadInput("nothing_to_protect", "This picture is one flat colour: there is no style in it to protect.")
-    room = strength * perception.EPSILON * perception.jnd_map(seen)
+    room = perception.EPSILON * perception.jnd_map(seen)
     if opacity is not None:
         room = room * (opacity > 0)
     if "mask" in inputs:
@@ -195,7 +196,7 @@ def _room(inputs: Mapping[str, Input], source: Source, strength: float) -> Tenso
         room = room * mask.seen.mean(1, keepdim=True)
         if not room.any():
             raise BadInput("nothing_to_protect", "The mask is black everywhere it matters: nothing would be cloaked.")
-    return room
+    return strength * room
 
 
 def _measure(

@@ -1,0 +1,426 @@
+"""The engine's jobs, from bytes to bytes: what an artist may rely on."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+
+from glaze_plugin.errors import Cancelled
+from glaze_plugin.raster import CHANNEL_ORDERS, RasterFormat
+from glaze_server.engine import measure, progress, styles, tasks
+from glaze_server.engine.perception import Budget, Eye
+from glaze_server.engine.pixels import from_8bit
+from glaze_server.engine.settings import Settings
+from glaze_server.engine.survival import TRANSFORMS
+from glaze_server.engine.tasks import Input, Output, Result
+from tests.conftest import file_bytes
+from tests.engine.conftest import Piece, Recorder, refusal
+
+Samples = NDArray[Any]
+
+QUICK = {"quality": "preview", "style": "dusk"}
+SIDE = 64
+
+FIGURES = {"lpips", "max_change", "flat_rms", "psnr", "targeted_shift", "survival", "noise_control"}
+CHOSEN = {"encoders", "style"}
+ASKED = {"size", "bytes", "seconds", "strength", "quality", "seed"}
+
+
+def run(kind: str, parts: Mapping[str, Any], reporter: Recorder | None = None, **settings: Any) -> Result:
+    """One job; each part is a picture, a file's bytes or an Input."""
+    inputs = {name: as_input(part) for name, part in parts.items()}
+    return tasks.run(kind, inputs, settings, reporter or Recorder())
+
+
+def as_input(part: Image.Image | bytes | Input) -> Input:
+    if isinstance(part, Image.Image):
+        part = file_bytes(part)
+    return Input(part) if isinstance(part, bytes) else part
+
+
+def protect(picture: Any, reporter: Recorder | None = None, mask: Any = None, **settings: Any) -> Result:
+    parts = {"picture": picture} if mask is None else {"picture": picture, "mask": mask}
+    return run("protect", parts, reporter, **{**QUICK, **settings})
+
+
+def shown(output: Output | bytes) -> Samples:
+    data = output if isinstance(output, bytes) else output.data
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image)
+
+
+def assert_within(budget: Budget, report: Mapping[str, Any]) -> None:
+    assert 0 < report["lpips"]["alex"] <= budget.lpips_alex
+    assert 0 < report["lpips"]["vgg"] <= budget.lpips_vgg
+    assert 0 < report["max_change"] <= budget.max_change + 1e-6
+    assert report["flat_rms"] <= budget.flat_rms
+
+
+# Raw pixels
+
+
+def raw(picture: Image.Image, channels: str, depth: str) -> Input:
+    """The picture as a painting program would hand it in: alpha from 0 at the left to full at the right."""
+    samples = np.asarray(picture.convert("L" if channels.startswith("G") else "RGB"), np.uint16)
+    samples = samples.reshape(*samples.shape[:2], -1)
+    if channels == "BGRA":
+        samples = samples[:, :, ::-1]
+    if channels.endswith("A"):
+        ramp = np.broadcast_to(np.linspace(-64, 255, picture.width).clip(0)[None, :, None], (*samples.shape[:2], 1))
+        samples = np.concatenate([samples, ramp.astype(np.uint16)], axis=2)
+    data = samples.astype("u1") if depth == "u8" else (samples * 257 + 3 * (samples < 255)).astype("<u2")
+    return Input(data.tobytes(), RasterFormat(picture.width, picture.height, channels, depth))
+
+
+def samples_of(part: Input | Output) -> Samples:
+    layout = part.layout
+    assert layout is not None
+    samples = np.frombuffer(part.data, "u1" if layout.depth == "u8" else "<u2")
+    return samples.reshape(layout.height, layout.width, len(layout.channels)).astype(int)
+
+
+@pytest.mark.parametrize("depth", ["u8", "u16"])
+@pytest.mark.parametrize("channels", CHANNEL_ORDERS)
+def test_raw_pixels_are_cloaked_in_their_own_layout(piece: Piece, channels: str, depth: str) -> None:
+    given = raw(piece(SIDE, SIDE + 6), channels, depth)
+    result = protect(given)
+    output = result.parts["result"]
+    assert output.layout == given.layout
+    before, after = samples_of(given), samples_of(output)
+    assert_within(Budget(), result.report)
+    top = 255 if depth == "u8" else 65535
+    if channels.endswith("A"):
+        np.testing.assert_array_equal(after[..., -1], before[..., -1])
+        np.testing.assert_array_equal(after[before[..., -1] == 0], before[before[..., -1] == 0])
+    else:
+        change = np.abs(after - before).max() / top
+        assert change == pytest.approx(result.report["max_change"], abs=0.51 / 255)
+    if depth == "u16":
+        assert ((after - before) % 257 != 0).any(), "δ was made at 8 bits"
+    assert result.report["size"] == [SIDE, SIDE + 6]
+
+
+def test_bgra_is_cloaked_as_the_same_rgba(piece: Piece) -> None:
+    picture = piece(SIDE, SIDE)
+    results = [samples_of(protect(raw(picture, order, "u8")).parts["result"]) for order in ("RGBA", "BGRA")]
+    np.testing.assert_array_equal(results[0], results[1][..., [2, 1, 0, 3]])
+
+
+# Files
+
+
+@pytest.fixture(scope="module")
+def picture(piece: Piece) -> Image.Image:
+    return piece(SIDE, SIDE)
+
+
+@pytest.fixture(scope="module")
+def cloaked(picture: Image.Image) -> Result:
+    """What `protect` makes of the picture, with the target style chosen by the engine."""
+    return protect(picture, style="auto", want_target=True)
+
+
+def test_a_cloaked_file_moves_the_encoder_within_the_budget(picture: Image.Image, cloaked: Result) -> None:
+    report = cloaked.report
+    assert_within(Budget(), report)
+    assert set(report) == FIGURES | CHOSEN | ASKED
+    assert report["targeted_shift"]["embedded"] > 4 * report["noise_control"]["targeted_shift"]["embedded"]
+    assert report["targeted_shift"]["embedded"] > 0.05
+    assert set(report["survival"]) == set(TRANSFORMS)
+    assert report["style"] in styles.STYLES
+    assert report["encoders"] == ["embedded"]
+    assert report["bytes"] == len(cloaked.parts["result"].data)
+    json.dumps(report, allow_nan=False)
+
+
+def test_the_report_is_of_the_file_that_was_written(picture: Image.Image, cloaked: Result) -> None:
+    written = shown(cloaked.parts["result"])
+    change = np.abs(written.astype(int) - np.asarray(picture)).max()
+    assert cloaked.report["max_change"] == pytest.approx(change / 255, abs=1e-6)
+    visible = Eye(from_8bit(np.asarray(picture))).judge(from_8bit(written))
+    assert cloaked.report["lpips"] == pytest.approx({"alex": visible.lpips_alex, "vgg": visible.lpips_vgg}, abs=1e-6)
+
+
+def test_the_target_comes_along_when_wanted(picture: Image.Image, cloaked: Result) -> None:
+    assert shown(cloaked.parts["target"]).shape == (SIDE, SIDE, 3)
+    assert "target" not in protect(picture, strength=0).parts
+
+
+@pytest.mark.parametrize(("container", "options"), [("JPEG", {"quality": 90, "subsampling": 0}), ("WEBP", {})])
+def test_a_lossy_file_is_judged_and_cloaked_as_it_is_written(
+    picture: Image.Image, container: str, options: dict[str, object]
+) -> None:
+    data = file_bytes(picture, container, **options)
+    result = protect(data)
+    assert_within(Budget(), result.report)
+    change = np.abs(shown(result.parts["result"]).astype(int) - shown(data)).max()
+    assert result.report["max_change"] == pytest.approx(change / 255, abs=1e-6)
+    assert result.report["targeted_shift"]["embedded"] > 0.03
+
+
+def test_a_16_bit_file_with_transparency_keeps_both(piece: Piece) -> None:
+    given = raw(piece(SIDE, SIDE), "RGBA", "u16")
+    before = samples_of(given).astype(np.uint16)
+    data = io.BytesIO()
+    tifffile.imwrite(data, before, photometric="rgb", extrasamples=["unassalpha"])
+    after = tifffile.imread(io.BytesIO(protect(data.getvalue()).parts["result"].data))
+    assert after.dtype == np.uint16
+    np.testing.assert_array_equal(after[..., 3], before[..., 3])
+    assert (after[..., :3] != before[..., :3]).any()
+
+
+def test_another_format_can_be_asked_for(picture: Image.Image) -> None:
+    result = protect(picture, strength=0, format="tiff")
+    np.testing.assert_array_equal(tifffile.imread(io.BytesIO(result.parts["result"].data)), np.asarray(picture))
+
+
+@pytest.mark.parametrize("mask", [None, Image.new("L", (SIDE, SIDE), 255)], ids=["whole", "masked"])
+def test_strength_0_changes_nothing(picture: Image.Image, mask: Image.Image | None) -> None:
+    result = protect(picture, mask=mask, strength=0)
+    np.testing.assert_array_equal(shown(result.parts["result"]), np.asarray(picture))
+    assert result.report["targeted_shift"] == {"embedded": 0.0}
+
+
+def test_half_the_strength_uses_half_the_budget(picture: Image.Image) -> None:
+    assert_within(Budget().scaled(0.5), protect(picture, strength=0.5).report)
+
+
+def test_the_same_seed_gives_the_same_bytes(picture: Image.Image) -> None:
+    first, again, other = (protect(picture, seed=seed).parts["result"].data for seed in (3, 3, 4))
+    assert first == again
+    assert first != other
+
+
+def test_nothing_changes_where_the_mask_is_black(picture: Image.Image) -> None:
+    mask = Image.new("L", (SIDE, SIDE), 255)
+    mask.paste(0, (0, 0, SIDE // 2, SIDE))
+    after = shown(protect(picture, mask=mask).parts["result"])
+    before = np.asarray(picture)
+    np.testing.assert_array_equal(after[:, : SIDE // 2], before[:, : SIDE // 2])
+    assert (after[:, SIDE // 2 :] != before[:, SIDE // 2 :]).mean() > 0.5
+
+
+def test_a_soft_mask_softens_the_cloak(picture: Image.Image) -> None:
+    mask = Image.new("L", (SIDE, SIDE), 32)
+    change = np.abs(shown(protect(picture, mask=mask).parts["result"]).astype(int) - np.asarray(picture))
+    assert 0 < change.max() <= np.ceil(255 * 0.06 * 32 / 255)
+
+
+# What cannot be done
+
+
+def flat(colour: str | tuple[int, ...], mode: str = "RGB") -> Image.Image:
+    return Image.new(mode, (SIDE, SIDE), colour)
+
+
+@pytest.mark.parametrize(
+    ("picture", "code"),
+    [
+        (flat("white"), "nothing_to_protect"),
+        (flat("red"), "nothing_to_protect"),
+        (flat((10, 200, 90, 255), "RGBA"), "nothing_to_protect"),
+        (Image.new("RGB", (1, 1)), "too_small"),
+        (Image.new("RGB", (8, 8)), "too_small"),
+        (Image.new("RGB", (500, 31)), "too_small"),
+        (b"not a picture", "not_a_picture"),
+        (b"", "empty"),
+        (Input(b"123", RasterFormat(2, 2, "RGB", "u8")), "pixels"),
+        (Input(b"123", RasterFormat(60_000, 60_000, "RGB", "u8")), "size"),
+        (Input(b"123", RasterFormat(2, 2, "XYZ", "u8")), "channels"),
+    ],
+    ids=["white", "red", "green-with-alpha", "1x1", "8x8", "thin", "text", "empty", "short", "huge", "channels"],
+)
+def test_a_picture_that_cannot_be_cloaked_is_refused(picture: Image.Image | bytes | Input, code: str) -> None:
+    with refusal(code):
+        protect(picture)
+
+
+def test_a_picture_whose_visible_part_is_flat_is_refused(piece: Piece) -> None:
+    picture = piece(SIDE, SIDE).convert("RGBA")
+    picture.putalpha(0)
+    with refusal("nothing_to_protect"):
+        protect(picture)
+    picture.paste((200, 40, 40, 255), (0, 0, 40, 40))
+    with refusal("nothing_to_protect"):
+        protect(picture)
+
+
+@pytest.mark.parametrize(
+    ("mask", "code", "said"),
+    [
+        (Image.new("L", (SIDE, SIDE - 1), 255), "mask_size", "64×63 px"),
+        (Image.new("L", (SIDE, SIDE), 0), "nothing_to_protect", "black"),
+        (b"not a mask", "not_a_picture", ""),
+    ],
+    ids=["other-size", "black", "text"],
+)
+def test_a_mask_that_does_not_fit_is_refused(picture: Image.Image, mask: Any, code: str, said: str) -> None:
+    with refusal(code) as caught:
+        protect(picture, mask=mask)
+    assert said in caught.value.sentence
+
+
+@pytest.mark.parametrize(
+    ("settings", "code"),
+    [
+        ({"style": "van-gogh"}, "unknown_style"),
+        ({"style": 7}, "settings"),
+        ({"encoders": ["sd99"]}, "unknown_encoder"),
+        ({"encoders": "embedded"}, "settings"),
+        ({"encoders": 5}, "settings"),
+        ({"encoders": [5]}, "settings"),
+        ({"quality": "best"}, "quality"),
+        ({"quality": ["preview"]}, "quality"),
+        ({"strength": 2}, "strength"),
+        ({"strength": -0.1}, "strength"),
+        ({"strength": float("nan")}, "strength"),
+        ({"strength": "1"}, "strength"),
+        ({"strength": True}, "strength"),
+        ({"seed": -1}, "seed"),
+        ({"seed": 1.5}, "seed"),
+        ({"seed": 2**31}, "seed"),
+        ({"format": "gif"}, "format"),
+        ({"format": None}, "settings"),
+    ],
+    ids=str,
+)
+def test_settings_out_of_range_are_refused(picture: Image.Image, settings: dict[str, Any], code: str) -> None:
+    with refusal(code):
+        protect(picture, **settings)
+
+
+def test_unknown_settings_are_ignored() -> None:
+    assert Settings.from_dict({"strength": 0.5, "colour_of_the_sky": "blue"}) == Settings(strength=0.5)
+
+
+@pytest.mark.parametrize(("kind", "part"), [("protect", "picture"), ("measure", "clean"), ("review", "clean")])
+def test_a_job_without_its_picture_says_so(kind: str, part: str) -> None:
+    with refusal("missing_part") as caught:
+        run(kind, {})
+    assert part in caught.value.sentence
+
+
+# Measure and review
+
+
+@pytest.fixture(scope="module")
+def pair(picture: Image.Image, cloaked: Result) -> dict[str, bytes]:
+    return {"clean": file_bytes(picture), "cloaked": cloaked.parts["result"].data}
+
+
+def test_measuring_finds_the_style_that_was_used(pair: dict[str, bytes], cloaked: Result) -> None:
+    reporter = Recorder()
+    figures = run("measure", pair, reporter).report
+    assert figures["style"] == cloaked.report["style"]
+    assert set(figures) == FIGURES | CHOSEN
+    assert figures["lpips"] == pytest.approx(cloaked.report["lpips"], abs=1e-6)
+    assert figures["targeted_shift"] == pytest.approx(cloaked.report["targeted_shift"], abs=1e-5)
+    assert_counts_up(reporter)
+
+
+def test_measuring_against_a_given_target_uses_it(pair: dict[str, bytes], cloaked: Result) -> None:
+    reporter = Recorder()
+    figures = run("measure", {**pair, "target": cloaked.parts["target"].data}, reporter).report
+    assert figures["style"] == "given"
+    assert figures["targeted_shift"] == pytest.approx(cloaked.report["targeted_shift"], abs=0.01)
+    assert_counts_up(reporter)
+
+
+def test_pictures_of_different_sizes_cannot_be_compared(pair: dict[str, bytes], piece: Piece) -> None:
+    other = file_bytes(piece(SIDE, SIDE + 1))
+    with refusal("sizes_differ") as caught:
+        run("measure", {"clean": pair["clean"], "cloaked": other})
+    assert "64×64" in caught.value.sentence and "64×65" in caught.value.sentence
+    with refusal("sizes_differ"):
+        run("measure", {**pair, "target": other})
+
+
+def test_a_picture_compared_with_itself_has_not_moved(pair: dict[str, bytes]) -> None:
+    figures = run("measure", {"clean": pair["clean"], "cloaked": pair["clean"]}, style="dusk").report
+    assert figures["targeted_shift"] == {"embedded": 0.0}
+    assert figures["max_change"] == 0
+
+
+def test_a_review_is_a_picture_of_before_after_and_difference(pair: dict[str, bytes], cloaked: Result) -> None:
+    result = run("review", pair, style=cloaked.report["style"])
+    sheet = shown(result.parts["sheet"])
+    clean, changed = shown(pair["clean"]), shown(pair["cloaked"])
+    panels = [np.argwhere(matches(sheet, panel)) for panel in (clean, changed)]
+    assert all(len(places) == 1 for places in panels)
+    assert set(result.report) == FIGURES | CHOSEN
+
+
+def matches(sheet: Samples, panel: Samples) -> Samples:
+    """Where on the sheet the panel lies, as a map of its possible corners."""
+    height, width = panel.shape[:2]
+    windows = np.lib.stride_tricks.sliding_window_view(sheet, (height, width, 3))[:, :, 0]
+    corners: Samples = (windows[..., 0, 0, :] == panel[0, 0]).all(-1)
+    for top, left in np.argwhere(corners):
+        corners[top, left] = (windows[top, left] == panel).all()
+    return corners
+
+
+def test_a_review_page_holds_three_pictures_and_the_measured_statement(pair: dict[str, bytes], cloaked: Result) -> None:
+    result = run("review", pair, style=cloaked.report["style"], format="html")
+    page = result.parts["sheet"].data.decode()
+    sources = re.findall(r'<img [^>]*src="data:image/png;base64,([^"]+)"', page)
+    pictures = [shown(base64.b64decode(source)) for source in sources]
+    assert len(pictures) == 3
+    for expected in (shown(pair["clean"]), shown(pair["cloaked"])):
+        assert any((picture == expected).all() for picture in pictures)
+    assert measure.statement(result.report) in page
+    assert "http" not in page, "the page must need nothing from elsewhere"
+
+
+# Progress
+
+
+def assert_counts_up(reporter: Recorder) -> None:
+    assert len(set(reporter.totals)) == 1
+    assert reporter.steps == sorted(reporter.steps)
+    assert reporter.steps[0] == 0
+    assert reporter.steps[-1] == reporter.totals[0]
+
+
+@pytest.mark.parametrize("settings", [{}, {"style": "auto"}, {"strength": 0}], ids=str)
+def test_progress_counts_up_to_its_total(picture: Image.Image, settings: dict[str, Any]) -> None:
+    reporter = Recorder()
+    protect(picture, reporter, **settings)
+    assert_counts_up(reporter)
+    assert list(dict.fromkeys(reporter.stages))[-3:] == ["cloaking", "fitting to the eye", "measuring"]
+
+
+def test_previews_are_small_pictures_on_the_way(picture: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "PREVIEW_SECONDS", 0.0)
+    monkeypatch.setattr(tasks, "PREVIEW_SIDE", 32)
+    reporter = Recorder()
+    protect(picture, reporter)
+    assert len(reporter.previews) == 10
+    for layout, pixels in reporter.previews:
+        assert layout == RasterFormat(32, 32, "RGB", "u8")
+        assert len(pixels) == layout.size
+    assert len({pixels for _, pixels in reporter.previews}) > 5
+
+
+@pytest.mark.parametrize("call", [1, 2, 8, 20])
+def test_a_job_can_be_cancelled_at_any_step(picture: Image.Image, call: int) -> None:
+    reporter = Recorder(cancel_at=call)
+    with pytest.raises(Cancelled):
+        protect(picture, reporter)
+    assert len(reporter.steps) == call
+
+
+def test_this_machines_abilities_are_told() -> None:
+    abilities = tasks.abilities()
+    assert "embedded" in abilities["encoders"]
+    assert abilities["styles"] == list(styles.STYLES)
