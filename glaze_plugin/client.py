@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar, Union
 
 from glaze_plugin.connection import Link, connect
@@ -40,8 +40,8 @@ from glaze_plugin.raster import Raster
 FETCHES_AHEAD = 4
 """Chunks asked for before the first has come; bounds the daemon's memory as well as ours."""
 
-PATIENCE_SECONDS = 60.0
-"""s that a running job waits in all for a daemon that has gone or hangs."""
+MAX_TROUBLES = 60
+"""How often a job puts up with a daemon that has gone, or has been silent for another second."""
 PASSING = ("daemon_gone", "daemon_silent")
 
 Content = Union[bytes, Raster]
@@ -145,23 +145,29 @@ class Client:
 
         Raises the GlazeError that the job failed with. On KeyboardInterrupt the job is cancelled.
         """
-        job = self.submit(kind, parts, settings, label)
-        patience = PATIENCE_SECONDS
+        job = uuid.uuid4().hex
+        troubles = 0
+        get_going: Callable[[], object] | None = partial(self.submit, kind, parts, settings, label, job)
         while True:
             try:
+                if get_going:
+                    get_going()
+                    get_going = None
                 outcome = self._finish(job, on_progress, on_preview)
                 self.link.send(Forget(job=job))
                 return outcome
             except DaemonUnavailable as error:
-                if error.code not in PASSING or patience <= 0:
+                troubles += 1
+                if error.code not in PASSING or troubles > MAX_TROUBLES:
                     raise
-                started = time.monotonic()
-                self._wait_for_return(job, error)
-                patience -= max(1.0, time.monotonic() - started)
+                if self._on_wait:
+                    self._on_wait(error.sentence)
+                if error.code == "daemon_gone":
+                    get_going = partial(self._return_to, job)
             except BadInput as error:
                 if error.code != "unknown_job":
                     raise
-                self.submit(kind, parts, settings, label, job)  # the daemon died before it had all of it
+                get_going = partial(self.submit, kind, parts, settings, label, job)  # it had not come whole
             except KeyboardInterrupt:
                 self.cancel(job)
                 self._await_end(job)
@@ -191,12 +197,8 @@ class Client:
             outcome.layouts[part.name] = part
         return outcome
 
-    def _wait_for_return(self, job: str, error: DaemonUnavailable) -> None:
-        """After a daemon has gone, reach the next one and ask for the job; a silent one is given time."""
-        if self._on_wait:
-            self._on_wait(error.sentence)
-        if error.code == "daemon_silent":
-            return  # the link still stands; the next look at it waits again
+    def _return_to(self, job: str) -> None:
+        """After a daemon has gone, reach the next one and ask for the job."""
         self.link.close()
         self.link, self.welcome = connect(self._name, self._on_wait)
         self.watch(job)

@@ -36,6 +36,7 @@ CLIENT_USER = b"client"
 PING_SECONDS = 1.5
 SILENCE_SECONDS = 5.0
 """s without a byte from the daemon after which it counts as hanging."""
+RESTART_SECONDS = 0.3
 START_SECONDS = 20.0
 """s that a daemon may take from its start to its first answer."""
 
@@ -274,8 +275,12 @@ def connect(client: str, on_wait: Callable[[str], None] | None = None) -> tuple[
         found = find_daemon(client)
         if found:
             return found
-        if process.poll() not in (None, 0):  # 0: another daemon was there first, which is fine
+        code = process.poll()
+        if code is not None and code > 0:
             break
+        if code is not None:  # another one was there first, but may have died since; or this one was killed
+            time.sleep(RESTART_SECONDS)
+            process = start_daemon()
         time.sleep(0.05)
     raise DaemonUnavailable("start_failed", f"The Glaze daemon did not start: {_last_words()}")
 

@@ -241,6 +241,7 @@ class Daemon:
         if job is None or peer != self._worker_route or getattr(msg, "job", None) != job.id:
             return
         if isinstance(msg, (m.Done, m.Failed)):
+            self._worker.worked()
             self._end(job, msg)
         elif isinstance(msg, (m.Progress, m.Preview)):
             if isinstance(msg, m.Progress):

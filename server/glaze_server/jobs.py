@@ -30,7 +30,7 @@ KEPT_SECONDS = 7 * 24 * 3600.0
 """s for which a finished job waits for its client."""
 MAX_OPEN = 256
 """Unfinished jobs of one client."""
-MAX_CRASHES = 2
+MAX_CRASHES = int(os.environ.get("GLAZE_MAX_CRASHES", "2"))
 """A job that the worker did not survive that often has failed."""
 
 SCHEMA = """

@@ -37,6 +37,10 @@ class WorkerProcess:
         if self._process is None and time.monotonic() >= self._due:
             self._launch()
 
+    def worked(self) -> None:
+        """The child has finished a job: earlier crashes no longer count."""
+        self._crashes = 0
+
     def crashed(self) -> str | None:
         """Why the child ended by itself, once after its end; else None."""
         if self._process is None:

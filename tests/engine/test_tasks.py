@@ -424,3 +424,8 @@ def test_this_machines_abilities_are_told() -> None:
     abilities = tasks.abilities()
     assert "embedded" in abilities["encoders"]
     assert abilities["styles"] == list(styles.STYLES)
+
+
+def test_a_budget_that_holds_no_cloak_is_said_instead_of_success(picture: Image.Image) -> None:
+    with refusal("no_room"):
+        protect(picture, strength=0.01)

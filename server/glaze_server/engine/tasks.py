@@ -156,6 +156,12 @@ def _protect(
 
     fitted = perception.fit(delta, show, eye, budget, steps.advance)
     cloaked = show(fitted)
+    if settings.strength and torch.equal(cloaked, eye.reference):
+        raise BadInput(
+            "no_room",
+            "No cloak fits into this picture within the visual budget.",
+            "Raise the strength, or write PNG or TIFF, which add no noise of their own.",
+        )
 
     steps.begin("measuring", measure.STEPS)
     figures = measure.report(judges, eye, cloaked, target, steps.advance)
