@@ -37,7 +37,7 @@ def network(net: str) -> lpips.LPIPS:
 
 
 class Lpips:
-    """LPIPS (Zhang et al., CVPR 2018) to one reference picture, whose features are computed once.
+    """LPIPS (Zhang et al., CVPR 2018) to one reference picture, whose features are kept where they are few.
 
     reference: (1, 3, H, W) in [0, 1]. net: "alex" or "vgg". most: a picture larger than one window is judged on at
     most this many windows, spread evenly; None for as many as cover it.
@@ -47,8 +47,8 @@ class Lpips:
         self._network = network(net)
         height, width = reference.shape[-2:]
         self._windows = _windows(height, width, most)
-        with torch.no_grad():
-            self._features = [self._normalised(reference[..., rows, columns]) for rows, columns in self._windows]
+        self._reference = reference
+        self._kept = [self._of_reference(window) for window in self._windows[:LPIPS_WINDOWS]]
 
     @torch.no_grad()
     def distance(self, picture: Tensor) -> float:
@@ -66,14 +66,19 @@ class Lpips:
         return total / len(self._windows), picture.grad
 
     def _distances(self, picture: Tensor) -> Iterator[Tensor]:
-        for (rows, columns), features in zip(self._windows, self._features, strict=True):
-            others = self._normalised(picture[..., rows, columns])
+        for number, window in enumerate(self._windows):
+            features = self._kept[number] if number < len(self._kept) else self._of_reference(window)
+            others = self._normalised(picture[..., window[0], window[1]])
             yield torch.stack(
                 [
                     lin((own - other) ** 2).mean()
                     for lin, own, other in zip(self._network.lins, features, others, strict=True)
                 ]
             ).sum()
+
+    @torch.no_grad()
+    def _of_reference(self, window: tuple[slice, slice]) -> list[Tensor]:
+        return self._normalised(self._reference[..., window[0], window[1]])
 
     def _normalised(self, picture: Tensor) -> list[Tensor]:
         height, width = picture.shape[-2:]
