@@ -24,8 +24,8 @@ LPIPS_MIN = 64
 EPSILON = 0.06
 """The largest |δ| where the eye forgives most, in [0, 1]; just under 16/255."""
 
-TOLERANCE = 1e-6
-"""What single precision adds to a difference of two levels; far below one level of 16 bits."""
+TOLERANCE = 1e-12
+"""For limits that are met exactly; what is shown never exceeds the budget by more."""
 
 FLAT = 2 / 255
 """Local contrast below which an area counts as flat, where the eye sees noise first."""
@@ -194,7 +194,7 @@ class Eye:
         return Visibility(
             lpips_alex=self.alex.distance(seen),
             lpips_vgg=self.vgg.distance(seen),
-            max_change=float(change.abs().max()),
+            max_change=round(float(change.abs().max()) * 255) / 255,
             flat_rms=float(flat.square().mean().sqrt()) if flat.numel() else 0.0,
             psnr=-10 * math.log10(mean_square) if mean_square else math.inf,
         )
