@@ -56,6 +56,12 @@ def header(**changes: Any) -> bytes:
     return json.dumps({"v": m.PROTOCOL, "type": "cancel", "job": JOB, **changes}).encode()
 
 
+def raster_job(size: int, side: int, channels: str) -> bytes:
+    """The header of a job with one square raster that claims to take `size` bytes."""
+    layout = {"width": side, "height": side, "channels": channels, "depth": "u8"}
+    return header(type="submit", kind="protect", parts=[{"name": "a", "size": size, "raster": layout}])
+
+
 @pytest.mark.parametrize("msg", EXAMPLES, ids=lambda msg: msg.type)
 def test_every_message_survives_the_wire(msg: m.Message) -> None:
     assert m.from_frames(m.to_frames(msg)) == msg
@@ -95,54 +101,9 @@ def test_another_version_is_refused_by_name() -> None:
         ([header(type="submit", kind="protect")], "lacks its field 'parts'"),
         ([header(type="submit", kind="protect", parts=[{"name": "A", "size": 1}])], "no usable name"),
         ([header(type="submit", kind="protect", parts=[{"name": "a", "size": -1}])], "no usable size"),
-        (
-            [
-                header(
-                    type="submit",
-                    kind="protect",
-                    parts=[
-                        {
-                            "name": "a",
-                            "size": 4 * 10**12,
-                            "raster": {"width": 10**6, "height": 10**6, "channels": "RGBA", "depth": "u8"},
-                        }
-                    ],
-                )
-            ],
-            "no usable size",
-        ),
-        (
-            [
-                header(
-                    type="submit",
-                    kind="protect",
-                    parts=[
-                        {
-                            "name": "a",
-                            "size": 9,
-                            "raster": {"width": 10**6, "height": 10**6, "channels": "RGBA", "depth": "u8"},
-                        }
-                    ],
-                )
-            ],
-            "not supported",
-        ),
-        (
-            [
-                header(
-                    type="submit",
-                    kind="protect",
-                    parts=[
-                        {
-                            "name": "a",
-                            "size": 9,
-                            "raster": {"width": 2, "height": 2, "channels": "RGB", "depth": "u8"},
-                        }
-                    ],
-                )
-            ],
-            "claims 9 bytes",
-        ),
+        ([raster_job(4 * 10**12, 10**6, "RGBA")], "no usable size"),
+        ([raster_job(9, 10**6, "RGBA")], "not supported"),
+        ([raster_job(9, 2, "RGB")], "claims 9 bytes"),
     ],
 )
 def test_what_is_no_message_is_refused_with_a_sentence(frames: list[bytes], sentence: str) -> None:
