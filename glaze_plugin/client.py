@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar, Union
 
-from glaze_plugin.connection import Link, connect
 from glaze_plugin.errors import BadInput, DaemonUnavailable, GlazeError, rebuild
+from glaze_plugin.launch import connect
+from glaze_plugin.link import Link
 from glaze_plugin.messages import (
     BAND,
     Accepted,
@@ -126,6 +127,10 @@ class Client:
     def cancel(self, job: str) -> None:
         self.link.send(Cancel(job=job))
 
+    def forget(self, job: str) -> None:
+        """Say that a job's result is no longer needed."""
+        self.link.send(Forget(job=job))
+
     def receive(self) -> list[Message]:
         """Messages that have come, without waiting."""
         return self.link.receive()
@@ -173,6 +178,14 @@ class Client:
                 self._await_end(job)
                 raise
 
+    def collect(self, job: str, on_progress: OnProgress | None = None, on_preview: OnPreview | None = None) -> Outcome:
+        """Wait for a job that was submitted before, perhaps by an earlier process, and fetch what it made.
+
+        Its result is kept until `forget`. Raises the GlazeError that it failed with, BadInput where it is not known.
+        """
+        self.watch(job)
+        return self._finish(job, on_progress, on_preview)
+
     def status(self) -> Status:
         return self._ask(AskStatus(), Status)
 
@@ -180,7 +193,8 @@ class Client:
         return self._ask(ListJobs(), Jobs).jobs
 
     def cancel_job(self, job: str) -> Failed:
-        """Cancel a job, whoever submitted it, and wait until it has ended. Raises BadInput for an unknown id."""
+        """Cancel a job, whoever submitted it, and wait until it has ended. Raises BadInput where it is not open."""
+        self.watch(job)
         return self._ask(Cancel(job=job), Failed)
 
     def shutdown(self) -> None:

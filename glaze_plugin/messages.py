@@ -47,7 +47,7 @@ class WrongVersion(ProtocolError):
         super().__init__(
             f"The other side speaks version {version!r} of the Glaze protocol and this side version {PROTOCOL}.",
             "wrong_version",
-            "Restart the daemon with `glaze daemon stop` after an update.",
+            "After an update restart the daemon with `glaze daemon restart`; finished results are kept.",
         )
 
 

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from glaze_plugin.client import Client
+from glaze_plugin.launch import end_daemon
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
@@ -40,6 +41,22 @@ def client() -> Iterator[Client]:
     """A client of the run's daemon, which the first one starts."""
     with Client.connect("tests") as one:
         yield one
+
+
+@pytest.fixture
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A home whose daemon belongs to this test alone; its path has letters beyond ASCII."""
+    folder = tmp_path / "own home ü"
+    monkeypatch.setenv("GLAZE_HOME", str(folder))
+    yield folder
+    while end_daemon():  # one that came too late to be the daemon may have become it by now
+        pass
+
+
+@pytest.fixture
+def fake_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Daemons that are started from now on compute with `tests.faults.fake_tasks`."""
+    monkeypatch.setenv("GLAZE_TASKS", "tests.faults.fake_tasks")
 
 
 @pytest.fixture
@@ -73,3 +90,9 @@ def file_bytes(image: Image.Image, format: str = "PNG", **options: object) -> by
     data = io.BytesIO()
     image.save(data, format, **options)
     return data.getvalue()
+
+
+def children(pid: int) -> list[int]:
+    """Process ids of a process's children: of a daemon, its worker or none."""
+    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
+    return [int(child) for child in found.stdout.split()]

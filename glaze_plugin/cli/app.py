@@ -12,7 +12,7 @@ from typing import Annotated, Optional
 import typer
 
 from glaze_plugin import __version__
-from glaze_plugin.cli import pictures, service
+from glaze_plugin.cli import doctor, pictures, service
 from glaze_plugin.cli.output import complain
 from glaze_plugin.errors import GlazeError
 
@@ -23,6 +23,7 @@ app.add_typer(daemon, name="daemon")
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Style = Annotated[str, typer.Option(help="Target style: auto, or a name from `glaze daemon status`.")]
 Encoder = Annotated[Optional[list[str]], typer.Option(help="Encoder to cloak against; may be given several times.")]
+Host = Annotated[str, typer.Option(help="Numeric address to listen on; any but this machine's own is unsafe.")]
 Clean = Annotated[Path, typer.Argument(help="The picture before the cloak.")]
 Cloaked = Annotated[Path, typer.Argument(help="The same picture, cloaked.")]
 Target = Annotated[Optional[Path], typer.Option(help="The target that `protect --save-target` wrote.")]
@@ -107,10 +108,18 @@ def cancel(job: Annotated[str, typer.Argument(metavar="ID", help="The job, or th
     service.cancel(job)
 
 
+@app.command("doctor")
+def doctor_(json: Json = False) -> None:
+    """Look for what keeps Glaze from working, and say what to do about it."""
+    code = doctor.examine(json)
+    if code:
+        raise typer.Exit(code)
+
+
 @daemon.command("run")
-def daemon_run() -> None:
+def daemon_run(host: Host = "127.0.0.1") -> None:
     """Run the daemon here, until Ctrl-C."""
-    code = service.run()
+    code = service.run(host)
     if code:
         raise typer.Exit(code)
 
@@ -125,6 +134,18 @@ def daemon_start() -> None:
 def daemon_stop() -> None:
     """Stop the daemon."""
     service.stop()
+
+
+@daemon.command("restart")
+def daemon_restart() -> None:
+    """Stop the daemon, also one that hangs or is of another version, and start this one. No job is lost."""
+    service.restart()
+
+
+@daemon.command("unit")
+def daemon_unit() -> None:
+    """Print a systemd user unit that keeps the daemon running."""
+    service.unit()
 
 
 @daemon.command("status")

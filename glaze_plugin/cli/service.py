@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
 import subprocess
-import time
 
 from rich.table import Table
+from rich.text import Text
 
+from glaze_plugin import places
 from glaze_plugin.cli.output import console, errors, print_json
 from glaze_plugin.client import Client
-from glaze_plugin.connection import find_daemon, read_connection, start_command
 from glaze_plugin.errors import BadInput, DaemonUnavailable
+from glaze_plugin.launch import end_daemon, find_daemon, start_command, wait_for_end
 
 NAME = "glaze command line"
-STOP_SECONDS = 10.0
+UNIT = """\
+[Unit]
+Description=Glaze daemon: style cloaks for artists' pictures
+
+[Service]
+ExecStart={command}
+Restart=on-failure
+RestartSec=5
+
+[Install]
+WantedBy=default.target
+"""
 
 
 def connected() -> Client:
@@ -29,9 +38,15 @@ def _running() -> Client | None:
     return Client(NAME, *found) if found else None
 
 
-def run() -> int:
+def run(host: str) -> int:
     """Run the daemon in the foreground and return its exit code."""
-    return subprocess.call(start_command())
+    return subprocess.call([*start_command(), "--host", host])
+
+
+def unit() -> None:
+    """Print a unit for systemd's user instance."""
+    command = " ".join(f'"{word}"' if " " in word else word for word in start_command())
+    print(UNIT.format(command=command), end="")
 
 
 def start() -> None:
@@ -41,27 +56,31 @@ def start() -> None:
 
 
 def stop() -> None:
-    """Stop the daemon, also one that speaks another protocol."""
-    connection = read_connection()
+    """Stop the daemon, also one that hangs or speaks another protocol."""
+    if _end():
+        console.print("The Glaze daemon has stopped.")
+    else:
+        console.print("No Glaze daemon is running.")
+
+
+def restart() -> None:
+    """Stop the daemon, if one runs, and start one of this version."""
+    _end()
+    start()
+
+
+def _end() -> bool:
+    """End the daemon that lives; False where none does."""
     try:
         client = _running()
-    except DaemonUnavailable:
-        client = None
-        if connection:
-            with contextlib.suppress(OSError):
-                os.kill(connection.pid, signal.SIGTERM)
-    else:
         if client is None:
-            console.print("No Glaze daemon is running.")
-            return
+            return False
         with client:
             client.shutdown()
-    deadline = time.monotonic() + STOP_SECONDS
-    while read_connection() == connection:
-        if time.monotonic() > deadline:
-            raise DaemonUnavailable("will_not_stop", "The Glaze daemon does not stop.", "Look into its log.")
-        time.sleep(0.05)
-    console.print("The Glaze daemon has stopped.")
+            wait_for_end(client.welcome.pid)
+    except DaemonUnavailable:
+        end_daemon()
+    return True
 
 
 def status(json: bool) -> None:
@@ -76,17 +95,20 @@ def status(json: bool) -> None:
     if json:
         print_json({"running": True, **vars(state)})
         return
-    table = Table(box=None, show_header=False, pad_edge=False)
-    table.add_row("version", state.version)
-    table.add_row("process", str(state.pid))
-    table.add_row("running for", f"{state.uptime:.0f} s")
-    table.add_row("worker", state.worker)
-    table.add_row("device", state.device)
-    table.add_row("encoders", ", ".join(state.encoders))
-    table.add_row("styles", ", ".join(state.styles))
-    table.add_row("jobs", f"{state.jobs_running} running, {state.jobs_waiting} waiting")
-    table.add_row("log", state.log)
-    console.print(table)
+    rows = {
+        "version": state.version,
+        "process": str(state.pid),
+        "running for": f"{state.uptime:.0f} s",
+        "worker": state.worker,
+        "device": state.device,
+        "encoders": ", ".join(state.encoders),
+        "styles": ", ".join(state.styles),
+        "jobs": f"{state.jobs_running} running, {state.jobs_waiting} waiting",
+        "disk": f"{state.disk / 1e6:.0f} MB of jobs and results in {places.state() / 'jobs'}",
+        "log": state.log,
+    }
+    for name, value in rows.items():
+        console.print(f"{name:13}{value}", markup=False, soft_wrap=True)
 
 
 def jobs(json: bool) -> None:
@@ -102,7 +124,7 @@ def jobs(json: bool) -> None:
     table = Table("id", "kind", "picture", "state", box=None, pad_edge=False)
     for job in found:
         state = job["state"] + (f" {job['progress']:.0%}" if job["state"] == "running" else "")
-        table.add_row(job["job"][:12], job["kind"], job["label"], state)
+        table.add_row(job["job"][:12], job["kind"], Text(job["label"]), state)
     console.print(table if found else "No jobs.")
 
 

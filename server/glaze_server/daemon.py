@@ -6,32 +6,34 @@ what the worker says.
 
 from __future__ import annotations
 
+import argparse
 import logging
 import logging.handlers
 import os
 import secrets
 import signal
+import sqlite3
 import sys
 import time
 from pathlib import Path
+from typing import IO
 
 import zmq
 
-from glaze_plugin import __version__, places
+from glaze_plugin import __version__, lock, places
 from glaze_plugin import messages as m
 from glaze_plugin.connection import (
     CLIENT_USER,
     Connection,
     connection_file,
-    launch_file,
     read_connection,
     write_connection,
     write_json,
 )
-from glaze_plugin.errors import BadInput, Cancelled, GlazeError
+from glaze_plugin.errors import BadInput, Cancelled, DaemonUnavailable, GlazeError
+from glaze_plugin.launch import launch_file
 from glaze_server.jobs import Job, Jobs, failure
-from glaze_server.single import AlreadyRunning, hold
-from glaze_server.worker_messages import WORKER_USER, Ready, Run
+from glaze_server.worker_messages import WORKER_USER, Pause, Paused, Ready, Run
 from glaze_server.worker_process import WorkerProcess
 from glaze_server.zap import DOMAIN, Gatekeeper
 
@@ -39,19 +41,29 @@ log = logging.getLogger("glaze.daemon")
 
 POLL_MS = 200
 TICK_SECONDS = 1.0
-"""s between two looks whether the clients of open jobs are still there."""
+"""s between two looks whether the clients of open jobs are still there, and our own files."""
+CANCEL_SECONDS = 2.0
+"""s that a job gets to leave at its next step when it is cancelled; then its worker is ended."""
 IDLE_SECONDS = 600.0
 """s after which a worker without work gives its memory back: artists paint on the same device."""
 RECEIVE_QUEUE = 8
 """Messages of one client that wait inside ZeroMQ; with the band size this bounds the daemon's memory."""
 
 
+EXPOSED = (
+    "Warning: other machines can reach this daemon, and pictures and its token travel unencrypted. "
+    "An SSH tunnel to the loopback address is the safe way; docs/troubleshooting.md shows it."
+)
+
+
 class Daemon:
     """One per user. `run` returns after a shutdown message or a signal."""
 
-    def __init__(self, log_file: Path, host: str = "127.0.0.1") -> None:
+    def __init__(self, log_file: Path, held: IO[str], host: str = "127.0.0.1") -> None:
+        """held: the lock of `glaze_plugin.lock`. host: numeric address to listen on."""
         self._log_file = log_file
-        self._started = time.time()
+        self._lock = held
+        self._started = time.monotonic()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         token, worker_token = secrets.token_hex(32), secrets.token_hex(32)
         self._gate = Gatekeeper(self._context, {CLIENT_USER: token.encode(), WORKER_USER: worker_token.encode()})
@@ -63,18 +75,21 @@ class Daemon:
         self._router.setsockopt(zmq.LINGER, 500)
         self._router.setsockopt(zmq.ROUTER_MANDATORY, 1)  # tells us when a client has gone
         port = self._router.bind_to_random_port(f"tcp://{host}")
-        self.connection = Connection(host, port, token, os.getpid(), m.PROTOCOL, __version__, self._started)
+        self.connection = Connection(host, port, token, os.getpid(), m.PROTOCOL, __version__, time.time())
         self._jobs = Jobs(places.state() / "jobs")
         self._worker = WorkerProcess(f"tcp://{host}:{port}", worker_token, log_file.parent / "worker.out")
         self._worker_route: bytes | None = None
         self._ready: Ready | None = None
         self._running: Job | None = None
+        self._cancel_by: float | None = None
+        self._pausing = False
         self._stopping = False
         self._next_tick = 0.0
         self._last_busy = time.monotonic()
 
     def run(self) -> None:
         """Serve until told to stop."""
+        write_connection(self.connection)
         self._worker.wake()
         poller = zmq.Poller()
         poller.register(self._gate.socket, zmq.POLLIN)
@@ -87,13 +102,18 @@ class Daemon:
                 self._receive()
             self._watch_worker()
             self._start_next()
-            self._watch_clients()
+            if time.monotonic() >= self._next_tick:
+                self._next_tick = time.monotonic() + TICK_SECONDS
+                self._watch_clients()
+                self._watch_files()
 
     def stop(self) -> None:
         """Make `run` return; safe in a signal handler."""
         self._stopping = True
 
     def close(self) -> None:
+        if read_connection() == self.connection:
+            connection_file().unlink(missing_ok=True)
         self._worker.rest()
         self._jobs.close()
         self._context.destroy(linger=500)
@@ -117,18 +137,18 @@ class Daemon:
             self._refuse(peer, msg, GlazeError("disk", f"The daemon cannot store the job: {error.strerror}."))
 
     def _refuse(self, peer: bytes, msg: m.Message | None, error: GlazeError) -> None:
-        """Tell a client why its message was not taken; a job whose bytes cannot be taken has failed."""
+        """Tell a client why its message was not taken; its job whose bytes cannot be taken has failed."""
         log.info("refused: %s", error)
         job = getattr(msg, "job", "")
         known = self._jobs.find(job)
-        if isinstance(msg, m.Upload) and known:
+        if isinstance(msg, m.Upload) and known and peer in known.followers:
             if not known.end:
                 self._end(known, failure(job, error))
             return
         self._send(peer, m.Refused(code=error.code, sentence=error.sentence, remedy=error.remedy, job=job))
 
     def _send(self, peer: bytes | None, msg: m.Message) -> bool:
-        """Send to one peer; whether it could be reached. One that has gone, or takes nothing any more, is no error."""
+        """Send to one peer; whether it is still there. One that reads nothing for long misses the message."""
         if peer is None:
             return False
         try:
@@ -136,7 +156,7 @@ class Daemon:
         except zmq.ZMQError as error:
             if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
                 raise
-            return False
+            return error.errno == zmq.EAGAIN
         return True
 
     def _from_client(self, peer: bytes, msg: m.Message) -> None:
@@ -145,18 +165,20 @@ class Daemon:
                 log.info("hello from %s %s", msg.client[:40], msg.version[:40])
                 self._send(peer, m.Welcome(version=__version__, pid=os.getpid()))
             case m.Submit():
-                self._submitted(self._jobs.add(msg, peer))
+                self._submitted(peer, self._jobs.add(msg, peer))
             case m.Upload():
-                self._submitted(self._jobs.store(msg))
+                self._own(peer, msg.job)
+                self._submitted(peer, self._jobs.store(msg))
             case m.Fetch():
+                self._own(peer, msg.job)
                 payload = self._jobs.read(msg)
                 self._send(peer, m.Chunk(job=msg.job, part=msg.part, offset=msg.offset, payload=payload))
             case m.Forget():
-                self._jobs.forget(msg.job)
+                self._forget(peer, self._own(peer, msg.job))
             case m.Watch():
                 self._watch(peer, self._jobs.get(msg.job))
             case m.Cancel():
-                self._cancel(peer, self._jobs.get(msg.job))
+                self._cancel(self._own(peer, msg.job))
             case m.ListJobs():
                 self._send(peer, m.Jobs(jobs=[job.describe() for job in self._jobs]))
             case m.AskStatus():
@@ -167,60 +189,92 @@ class Daemon:
             case _:
                 raise m.ProtocolError(f"A client does not send {msg.type} messages.")
 
-    def _submitted(self, job: Job) -> None:
+    def _own(self, peer: bytes, id: str) -> Job:
+        """The job, which the client has submitted or watches. Raises BadInput where it is unknown or another's."""
+        job = self._jobs.get(id)
+        if peer not in job.followers:
+            raise BadInput("not_yours", f"The job {id} belongs to another program.", "Watch it first.")
+        return job
+
+    def _submitted(self, peer: bytes, job: Job) -> None:
         if job.state == "waiting":
             ahead = self._jobs.count("waiting") + self._jobs.count("running") - 1
-            self._send(job.owner, m.Accepted(job=job.id, ahead=ahead))
+            self._accept(peer, job, ahead)
+
+    def _accept(self, peer: bytes, job: Job, ahead: int) -> None:
+        self._send(peer, m.Accepted(job=job.id, ahead=ahead))
+        if not self._worker_route:
+            self._send(peer, m.Progress(job=job.id, stage="starting the engine", step=0, steps=0))
 
     def _watch(self, peer: bytes, job: Job) -> None:
-        """A client comes back for its job: tell it of it from now on, and of its end if it has ended."""
-        job.owner = peer
+        """A client comes for a job: tell it of it from now on, and of its end if it has ended."""
+        if job.state == "receiving":
+            if peer not in job.followers and not any(self._send(one, m.Tick()) for one in job.followers):
+                self._jobs.finish(job, failure(job.id, GlazeError("incomplete", "Not all of the job had come.")))
+            raise BadInput("unknown_job", "Not all of the job had come.")
+        job.followers.add(peer)
         if job.end:
             self._send(peer, job.end)
-        elif job.state == "receiving":
-            self._jobs.finish(job, failure(job.id, GlazeError("incomplete", "Not all of the job had come.")))
-            raise BadInput("unknown_job", "Not all of the job had come.")
         else:
-            self._send(peer, m.Accepted(job=job.id, ahead=0))
+            self._accept(peer, job, 0)
+
+    def _forget(self, peer: bytes, job: Job) -> None:
+        """A client needs a result no longer; the last one to say so ends its keeping."""
+        if job.end:
+            job.followers.discard(peer)
+            if not any(self._send(one, m.Tick()) for one in job.followers):
+                self._jobs.forget(job.id)
 
     def _watch_clients(self) -> None:
         """Notice clients that have gone: what only they would have looked at is dropped, the rest is kept for them."""
-        if time.monotonic() < self._next_tick:
-            return
-        self._next_tick = time.monotonic() + TICK_SECONDS
-        for peer in {job.owner for job in self._jobs if not job.end and job.owner}:
-            if self._send(peer, m.Tick()):
-                continue
-            log.info("a client has gone")
-            for job in [job for job in self._jobs if job.owner == peer]:
-                job.owner = None
-                if not job.end and (job.interactive or job.state == "receiving"):
-                    self._cancel(peer, job)
+        jobs = [job for job in self._jobs if job.followers]
+        gone = {peer for peer in set().union(*(job.followers for job in jobs)) if not self._send(peer, m.Tick())}
+        for job in jobs:
+            if job.followers & gone:
+                job.followers -= gone
+                if not job.followers and not job.end and (job.interactive or job.state == "receiving"):
+                    self._cancel(job)
+        if gone:
+            log.info("%d clients have gone", len(gone))
 
-    def _cancel(self, peer: bytes, job: Job) -> None:
+    def _watch_files(self) -> None:
+        """Put back a connection file that somebody has cleaned away; stop where the jobs themselves are gone."""
+        if not lock.still_ours(self._lock):
+            log.error("the folder %s has been removed", lock.lock_file().parent)
+            self.stop()
+        elif read_connection() != self.connection:
+            try:
+                write_connection(self.connection)
+            except (OSError, GlazeError) as error:
+                log.warning("the connection file cannot be written: %s", error)
+
+    def _cancel(self, job: Job) -> None:
         if job.end:
             raise BadInput("already_ended", f"The job {job.id} has already ended.")
         if job is self._running and self._worker_route:
             self._send(self._worker_route, m.Cancel(job=job.id))
-            if peer != job.owner:
-                job.watchers.add(peer)
+            self._cancel_by = self._cancel_by or time.monotonic() + CANCEL_SECONDS
         else:
-            self._end(job, failure(job.id, Cancelled("cancelled", "The job was cancelled.")), {peer})
+            self._end(job, failure(job.id, Cancelled("cancelled", "The job was cancelled.")))
 
-    def _end(self, job: Job, end: m.Done | m.Failed, also: set[bytes] | None = None) -> None:
-        """Close a job and tell its owner, whoever watches it, and `also`."""
+    def _end(self, job: Job, end: m.Done | m.Failed) -> None:
+        """Close a job and tell its followers."""
         self._jobs.finish(job, end)
         if job is self._running:
-            self._running = None
-        for peer in {job.owner} | job.watchers | (also or set()):
+            self._left()
+        for peer in job.followers:
             self._send(peer, end)
+
+    def _left(self) -> None:
+        """The worker has left its job."""
+        self._running, self._cancel_by, self._pausing = None, None, False
 
     def _status(self) -> m.Status:
         return m.Status(
             version=__version__,
             pid=os.getpid(),
-            uptime=time.time() - self._started,
-            worker="ready" if self._worker_route else "starting" if self._worker.alive else "resting",
+            uptime=time.monotonic() - self._started,
+            worker="ready" if self._worker_route else self._worker.state,
             device=self._ready.device if self._ready else "",
             encoders=self._ready.encoders if self._ready else [],
             styles=self._ready.styles if self._ready else [],
@@ -243,13 +297,20 @@ class Daemon:
         if isinstance(msg, (m.Done, m.Failed)):
             self._worker.worked()
             self._end(job, msg)
+        elif isinstance(msg, Paused):
+            job.state = "waiting"
+            self._left()
         elif isinstance(msg, (m.Progress, m.Preview)):
             if isinstance(msg, m.Progress):
                 job.progress = msg
-            self._send(job.owner, msg)
+            for one in job.followers:
+                self._send(one, msg)
 
     def _start_next(self) -> None:
+        """Give the worker its next job; a long one makes way when somebody waits at a screen."""
         if self._running:
+            if not self._pausing and not self._running.interactive and self._jobs.urgent():
+                self._pausing = self._send(self._worker_route, Pause(job=self._running.id))
             return
         if not self._worker_route:
             if self._jobs.count("waiting"):
@@ -270,7 +331,12 @@ class Daemon:
             )
 
     def _watch_worker(self) -> None:
-        """Replace a worker that died, and send one that has nothing to do to rest."""
+        """Replace a worker that died or does not let go of a cancelled job; one that has nothing to do goes to rest."""
+        if self._running and self._cancel_by and time.monotonic() > self._cancel_by:
+            log.info("the worker is ended, since its job was cancelled")
+            self._worker.rest(0)
+            self._worker_route = None
+            self._end(self._running, failure(self._running.id, Cancelled("cancelled", "The job was cancelled.")))
         reason = self._worker.crashed()
         if reason is None:
             if self._running or self._jobs.count("waiting") or not self._worker_route:
@@ -281,11 +347,16 @@ class Daemon:
                 self._worker_route = None
             return
         log.error("worker ended: %s", reason)
-        self._worker_route = None
-        job, self._running = self._running, None
+        started, self._worker_route = self._worker_route is not None, None
+        job = self._running
+        self._left()
         if job and not self._jobs.crashed(job):
             sentence = f"The computation stopped unexpectedly, more than once ({reason})."
             self._end(job, failure(job.id, GlazeError("worker_crashed", sentence, "The log may say why.")))
+        if not started and self._worker.hopeless:
+            sentence = f"The engine does not start: {self._worker.last_words()}"
+            for job in [job for job in self._jobs if job.state == "waiting"]:
+                self._end(job, failure(job.id, GlazeError("engine_fault", sentence, "`glaze doctor` may know why.")))
 
 
 def _log_to(file: Path) -> None:
@@ -296,29 +367,36 @@ def _log_to(file: Path) -> None:
 
 def main() -> int:
     """Run the daemon in the foreground; 0 also when another one is already running."""
+    options = argparse.ArgumentParser("glaze_server", description="The Glaze daemon.")
+    options.add_argument("--host", default="127.0.0.1", help="numeric address to listen on (default: %(default)s)")
+    host = options.parse_args().host
     try:
-        lock_path = places.private(places.runtime()) / "daemon.lock"
         log_file = places.private(places.state()) / "daemon.log"
-        lock = hold(lock_path)
-    except AlreadyRunning:
+        held = lock.hold()
+    except lock.AlreadyRunning:
         print("A Glaze daemon is already running.", file=sys.stderr)
         return 0
     except GlazeError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    with lock:
+    with held:
         _log_to(log_file)
-        daemon = Daemon(log_file)
+        try:
+            daemon = Daemon(log_file, held, host)
+        except (GlazeError, OSError, sqlite3.Error, zmq.ZMQError, ValueError) as error:
+            log.exception("cannot start")
+            print(error, file=sys.stderr)
+            return DaemonUnavailable.exit_code
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: daemon.stop())
         write_json(launch_file(), {"command": [sys.executable, "-m", "glaze_server"]})
-        write_connection(daemon.connection)
-        log.info("listening on port %d, pid %d", daemon.connection.port, os.getpid())
+        log.info("listening on %s port %d, pid %d", host, daemon.connection.port, os.getpid())
+        if daemon.connection.exposed:
+            log.warning("%s", EXPOSED)
+            print(EXPOSED, file=sys.stderr)
         try:
             daemon.run()
         finally:
-            if read_connection() == daemon.connection:
-                connection_file().unlink(missing_ok=True)
             daemon.close()
             log.info("stopped")
     return 0

@@ -6,6 +6,7 @@ the worker at any moment loses neither an accepted job nor a finished result.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
@@ -30,6 +31,10 @@ KEPT_SECONDS = 7 * 24 * 3600.0
 """s for which a finished job waits for its client."""
 MAX_OPEN = 256
 """Unfinished jobs of one client."""
+REMEMBERED = 1000
+"""Clients whose turn is remembered."""
+CHECKPOINT = ".checkpoint"
+"""Lies beside the parts of a job, none of which can have such a name, and goes with them."""
 MAX_CRASHES = int(os.environ.get("GLAZE_MAX_CRASHES", "2"))
 """A job that the worker did not survive that often has failed."""
 
@@ -51,19 +56,18 @@ log = logging.getLogger("glaze.jobs")
 class Job:
     """One job. state: receiving → waiting → running → done | failed.
 
-    owner: routing id of the client that is told of it, or None. client: who submitted it, for fairness.
+    client: who submitted it, for fairness. followers: routing ids of the clients that are told of it and may act on it.
     """
 
     submit: Submit
     folder: Path
     client: str
-    owner: bytes | None = None
+    followers: set[bytes] = field(default_factory=set)
     state: str = "receiving"
     received: dict[str, int] = field(default_factory=dict)
     progress: Progress | None = None
     end: Done | Failed | None = None
-    watchers: set[bytes] = field(default_factory=set)
-    submitted: float = field(default_factory=time.time)
+    submitted: float = 0.0
     ended: float = 0.0
     crashes: int = 0
 
@@ -79,8 +83,10 @@ class Job:
     @property
     def size(self) -> int:
         """Bytes that the job takes on the disk, now or when all of it has come."""
-        parts = self.end.parts if isinstance(self.end, Done) else self.submit.parts
-        return sum(part.size for part in parts)
+        if self.end:
+            return sum(part.size for part in self.end.parts) if isinstance(self.end, Done) else 0
+        size = sum(part.size for part in self.submit.parts)
+        return size + _bytes_of(self.folder / "in" / CHECKPOINT) if self.progress else size
 
     def describe(self) -> dict[str, Any]:
         """One entry of the `jobs` message."""
@@ -102,6 +108,7 @@ class Jobs:
         self._folder = private(folder)
         self._records = sqlite3.connect(folder / "jobs.sqlite3", isolation_level=None)
         self._records.executescript(SCHEMA)
+        self._clock = time.time() - time.monotonic()
         self._jobs = {job.id: job for job in self._recover()}
         self._last_served: dict[str, int] = {}
         self._turn = 0
@@ -119,14 +126,36 @@ class Jobs:
                 job = Job(_message(submit, Submit), self._folder / id, client, submitted=submitted, crashes=crashes)
                 job.state = "waiting"
                 if end is not None:
-                    job.end, job.ended = _message(end, ENDS), ended
+                    job.end, job.ended = _message(end, ENDS), min(ended, self.now())
                     job.state = "done" if isinstance(job.end, Done) else "failed"
                 yield job
             except m.ProtocolError as error:
                 log.warning("job %s was written by another version and is left aside: %s", id, error)
+                if self.now() - submitted > KEPT_SECONDS:
+                    self._try_to_record("DELETE FROM jobs WHERE id = ?", (id,))  # and its folder with it, below
 
     def close(self) -> None:
         self._records.close()
+
+    def now(self) -> float:
+        """Unix time, s, as it was when the store was opened and has gone on since: the system's clock may be moved."""
+        return self._clock + time.monotonic()
+
+    def _record(self, statement: str, values: tuple[Any, ...]) -> None:
+        """Change the records. Raises GlazeError where the disk does not take it; then they are as before."""
+        try:
+            self._records.execute(statement, values)
+        except sqlite3.Error as error:
+            raise GlazeError("disk", f"The daemon cannot keep its records: {error}.") from error
+
+    def _try_to_record(self, statement: str, values: tuple[Any, ...]) -> bool:
+        """The same where the daemon goes on all the same: its next start will not know of the change."""
+        try:
+            self._record(statement, values)
+        except GlazeError as error:
+            log.error("%s", error)
+            return False
+        return True
 
     def __iter__(self) -> Iterator[Job]:
         return iter(list(self._jobs.values()))
@@ -161,10 +190,10 @@ class Jobs:
         if len(set(names)) != len(names):
             raise BadInput("duplicate_part", "Two parts of the job have the same name.")
         client = owner.hex()
-        if sum(job.client == client and not job.end for job in self) >= MAX_OPEN:
+        if sum(job.client == client and not job.end for job in self._jobs.values()) >= MAX_OPEN:
             raise BadInput("too_many_jobs", "Too many jobs at once.", "Wait until some have finished.")
         self._make_room(sum(part.size for part in submit.parts))
-        job = Job(submit, self._folder / submit.job, client, owner)
+        job = Job(submit, self._folder / submit.job, client, {owner}, submitted=self.now())
         for side in ("in", "out"):
             private(job.folder / side)
         for part in submit.parts:
@@ -195,7 +224,7 @@ class Jobs:
         for part in job.submit.parts:
             _sync(job.folder / "in" / part.name)
         _sync(job.folder / "in")
-        self._records.execute(
+        self._record(
             "INSERT INTO jobs (id, client, submitted, submit) VALUES (?, ?, ?, ?)",
             (job.id, job.client, job.submitted, _bytes(job.submit)),
         )
@@ -205,7 +234,7 @@ class Jobs:
         """Drop ended jobs that are too old or, oldest first, in the way. Raises BadInput where that is too little."""
         finished = sorted((job for job in self if job.end), key=lambda job: job.ended)
         for job in finished:
-            if time.time() - job.ended > KEPT_SECONDS or self.disk + needed > DISK_LIMIT:
+            if self.now() - job.ended > KEPT_SECONDS or self.disk + needed > DISK_LIMIT:
                 self.forget(job.id)
         if self.disk + needed > DISK_LIMIT or needed + DISK_RESERVE > shutil.disk_usage(self._folder).free:
             raise BadInput(
@@ -223,13 +252,20 @@ class Jobs:
             return None
         chosen = min(waiting, key=lambda job: (not job.interactive, self._last_served.get(job.client, 0)))
         self._turn += 1
-        self._last_served[chosen.client] = self._turn
+        self._last_served.pop(chosen.client, None)
+        self._last_served[chosen.client] = self._turn  # the last one in the dictionary, so that the first is the oldest
+        if len(self._last_served) > REMEMBERED:
+            del self._last_served[next(iter(self._last_served))]
         return chosen
+
+    def urgent(self) -> bool:
+        """Whether somebody waits at a screen."""
+        return any(job.state == "waiting" and job.interactive for job in self._jobs.values())
 
     def crashed(self, job: Job) -> bool:
         """Count that the worker died of a job; whether it may run again, which it then waits for."""
         job.crashes += 1
-        self._records.execute("UPDATE jobs SET crashes = ? WHERE id = ?", (job.crashes, job.id))
+        self._try_to_record("UPDATE jobs SET crashes = ? WHERE id = ?", (job.crashes, job.id))
         if job.crashes >= MAX_CRASHES:
             return False
         job.state = "waiting"
@@ -238,9 +274,11 @@ class Jobs:
     def finish(self, job: Job, end: Done | Failed) -> None:
         """Close a job for good; what came in is no longer needed. A job that was never accepted is dropped."""
         accepted = job.state != "receiving"
-        job.state, job.end, job.ended = "done" if isinstance(end, Done) else "failed", end, time.time()
+        job.state, job.end, job.ended = "done" if isinstance(end, Done) else "failed", end, self.now()
         if accepted:
-            self._records.execute('UPDATE jobs SET ended = ?, "end" = ? WHERE id = ?', (job.ended, _bytes(end), job.id))
+            change = 'UPDATE jobs SET ended = ?, "end" = ? WHERE id = ?'
+            if not self._try_to_record(change, (job.ended, _bytes(end), job.id)):
+                return  # what came in is kept, since the next daemon will run the job again
             shutil.rmtree(job.folder if isinstance(end, Failed) else job.folder / "in", ignore_errors=True)
         else:
             self.forget(job.id)
@@ -263,7 +301,7 @@ class Jobs:
         """Drop an ended job and its result."""
         known = self._jobs.get(job)
         if known and known.end:
-            self._records.execute("DELETE FROM jobs WHERE id = ?", (job,))
+            self._try_to_record("DELETE FROM jobs WHERE id = ?", (job,))
             shutil.rmtree(known.folder, ignore_errors=True)
             del self._jobs[job]
 
@@ -290,8 +328,20 @@ def _bytes(msg: m.Message) -> bytes:
     return bytes(m.to_frames(msg)[0])
 
 
+def _bytes_of(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
+
+
 def _message(data: bytes, kind: type[M] | tuple[type[M], ...]) -> M:
-    msg = m.from_frames([data])
+    """The message in a record. One that another version wrote is read as far as this version can."""
+    try:
+        header = {**json.loads(data), "v": m.PROTOCOL}
+    except (ValueError, TypeError):
+        raise m.ProtocolError("A record is not JSON.") from None
+    msg = m.from_frames([json.dumps(header).encode()])
     if not isinstance(msg, kind):
         raise m.ProtocolError(f"A record holds a {msg.type} message.")
     return msg

@@ -20,15 +20,14 @@ import zmq
 from glaze_plugin import messages as m
 from glaze_plugin.errors import Cancelled, GlazeError
 from glaze_plugin.raster import RasterFormat
-from glaze_server.jobs import failure
-from glaze_server.worker_messages import WORKER_USER, Ready, Run
+from glaze_server import worker_messages as w
+from glaze_server.engine.progress import Paused
+from glaze_server.jobs import CHECKPOINT, failure
 
 log = logging.getLogger("glaze.worker")
 
 NICENESS = 10
 """The artist goes on painting while the worker computes; painting comes first."""
-CHECKPOINT = ".checkpoint"
-"""Lies beside the parts of a job, none of which can have such a name, and goes with them."""
 REPORT_SECONDS = 0.1
 """s between two progress messages at least."""
 
@@ -38,7 +37,7 @@ class Conversation:
 
     def __init__(self, endpoint: str, token: str) -> None:
         self._socket: zmq.Socket[bytes] = zmq.Context.instance().socket(zmq.DEALER)
-        self._socket.setsockopt(zmq.PLAIN_USERNAME, WORKER_USER)
+        self._socket.setsockopt(zmq.PLAIN_USERNAME, w.WORKER_USER)
         self._socket.setsockopt(zmq.PLAIN_PASSWORD, token.encode())
         self._socket.setsockopt(zmq.LINGER, 1000)
         self._socket.connect(endpoint)
@@ -58,11 +57,13 @@ class Conversation:
     # The two methods that the engine calls while it works (engine.progress.Reporter).
 
     def progress(self, stage: str, step: int, steps: int) -> None:
-        """Pass on how far the job is. Raises Cancelled when the daemon has asked for that."""
+        """Pass on how far the job is. Raises Cancelled or Paused when the daemon has asked for that."""
         while self._socket.poll(0):
             msg = self.receive()
             if isinstance(msg, m.Cancel) and msg.job == self.job:
                 raise Cancelled("cancelled", "The job was cancelled.")
+            if isinstance(msg, w.Pause) and msg.job == self.job:
+                raise Paused
         now = time.monotonic()
         if now - self._reported < REPORT_SECONDS and step < steps:
             return
@@ -79,7 +80,7 @@ def engine() -> ModuleType:
     return import_module(os.environ.get("GLAZE_TASKS", "glaze_server.engine.tasks"))
 
 
-def run_job(run: Run, talk: Conversation) -> m.Done | m.Failed:
+def run_job(run: w.Run, talk: Conversation) -> m.Done | m.Failed | w.Paused:
     """Run one job; whatever goes wrong becomes a message."""
     tasks = engine()
     folder = Path(run.folder)
@@ -94,6 +95,8 @@ def run_job(run: Run, talk: Conversation) -> m.Done | m.Failed:
                 os.fsync(file.fileno())
             parts.append(m.Part(name, len(output.data), output.layout))
         return m.Done(job=run.job, parts=parts, report=json.loads(json.dumps(result.report)))
+    except Paused:
+        return w.Paused(job=run.job)
     except GlazeError as error:
         return failure(run.job, error)
     except OSError as error:
@@ -120,10 +123,10 @@ def main() -> int:
         os.nice(NICENESS)
     threading.Thread(target=_die_with_the_daemon, daemon=True).start()
     talk = Conversation(sys.argv[1], token)
-    talk.send(Ready(**engine().abilities()))
+    talk.send(w.Ready(**engine().abilities()))
     while True:
         msg = talk.receive()
-        if isinstance(msg, Run):
+        if isinstance(msg, w.Run):
             talk.begin(msg.job)
             talk.send(run_job(msg, talk))
 

@@ -32,3 +32,21 @@ class Ready(Message):
     device: str
     encoders: list[str]
     styles: list[str]
+
+
+@message
+@dataclass(frozen=True)
+class Pause(Message):
+    """daemon → worker: leave the job at its next step and keep its state, since somebody waits at a screen."""
+
+    type = "pause"
+    job: str
+
+
+@message
+@dataclass(frozen=True)
+class Paused(Message):
+    """worker → daemon: the job has been left and can be run again."""
+
+    type = "paused"
+    job: str

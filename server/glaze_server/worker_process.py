@@ -8,10 +8,17 @@ import sys
 import time
 from pathlib import Path
 
+from glaze_plugin.launch import last_words
+
 BACKOFF_SECONDS = (0.0, 0.5, 2.0, 10.0, 30.0)
 """s between a crash and the next start; the last one repeats."""
 POLITE = {"OMP_WAIT_POLICY": "PASSIVE"}
 """Threads that wait sleep instead of spinning: beside another busy program, spinning made the worker twice as slow."""
+HOPELESS = 3
+"""Crashes in a row after which jobs are told so instead of waiting on."""
+REST_SECONDS = 3.0
+OUTPUT_LIMIT = 1 << 20
+"""Bytes of what children have printed at which a new file is begun; the last full one is kept."""
 STEADY_SECONDS = 60.0
 """s of life after which earlier crashes no longer count."""
 
@@ -29,17 +36,29 @@ class WorkerProcess:
         self._crashes = 0
 
     @property
-    def alive(self) -> bool:
-        return self._process is not None
+    def state(self) -> str:
+        """In a word, for a child that has not said that it is ready: starting, failing or resting."""
+        if self.hopeless:
+            return "failing"
+        return "starting" if self._process else "resting"
 
     def wake(self) -> None:
         """Start a child where none runs, unless the last one crashed so recently that it must wait."""
         if self._process is None and time.monotonic() >= self._due:
             self._launch()
 
+    @property
+    def hopeless(self) -> bool:
+        """Whether it has crashed so often in a row that waiting for it is of no use."""
+        return self._crashes >= HOPELESS
+
     def worked(self) -> None:
         """The child has finished a job: earlier crashes no longer count."""
         self._crashes = 0
+
+    def last_words(self) -> str:
+        """The last line that a child printed, which may say why it stopped."""
+        return last_words(self._output)
 
     def crashed(self) -> str | None:
         """Why the child ended by itself, once after its end; else None."""
@@ -55,14 +74,14 @@ class WorkerProcess:
         self._crashes += 1
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
-    def rest(self) -> None:
-        """End the child, which gives its memory back; by force if it does not go within 3 s."""
+    def rest(self, patience: float = REST_SECONDS) -> None:
+        """End the child, which gives its memory back; by force if it does not go within `patience`, s."""
         if self._process is None:
             return
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
-            self._process.wait(3)
+            self._process.wait(patience)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -70,6 +89,8 @@ class WorkerProcess:
 
     def _launch(self) -> None:
         self._born = time.monotonic()
+        if self._output.exists() and self._output.stat().st_size > OUTPUT_LIMIT:
+            self._output.replace(self._output.with_suffix(".old"))
         with open(self._output, "ab") as output:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "glaze_server.worker", self._endpoint],

@@ -11,6 +11,10 @@ PREVIEW_SECONDS = 1.0
 """s between two previews at least: making one costs time."""
 
 
+class Paused(Exception):
+    """The caller wants the device for something more urgent; the job will be run again."""
+
+
 class Reporter(Protocol):
     """Given to the engine by its caller."""
 
