@@ -18,6 +18,8 @@ LIBZMQ_ERROR = b"^RROR"
 MORE, LONG, COMMAND = 1, 2, 4
 MAX_FRAMES = 8
 """Frames in one message; a peer that sends more is cut off."""
+MAX_COMMAND = 1024
+"""Bytes of a command frame, and of any frame before the handshake has ended."""
 
 
 class ZmtpError(OSError):
@@ -41,6 +43,8 @@ class Dealer:
         self._frames: list[bytes] = []
         self._outgoing: list[Buffer] = [GREETING]
         self._held: list[Buffer] = []
+        self._pong: list[Buffer] = []
+        self._awaited = b"WELCOME"
         self._step: Callable[[list[list[bytes]]], bool] = self._greeting
         hello = bytes([len(username)]) + username + bytes([len(password)]) + password
         self._hello = b"\x05HELLO" + hello
@@ -59,9 +63,14 @@ class Dealer:
         if self.ready:
             self._outgoing.extend(_framed(COMMAND, b"\x04PING\x00\x00"))
 
+    @property
+    def queued(self) -> int:
+        """Bytes of output that have not been taken."""
+        return sum(len(buffer) for buffer in self._outgoing) + sum(len(buffer) for buffer in self._held)
+
     def take_output(self) -> list[Buffer]:
         """Bytes to write to the socket now, in order; each buffer once."""
-        output, self._outgoing = self._outgoing, []
+        output, self._outgoing, self._pong = self._outgoing + self._pong, [], []
         return output
 
     # ---- input ----
@@ -99,18 +108,19 @@ class Dealer:
         if body.startswith(LIBZMQ_ERROR):
             body = b"\x05ERROR" + body[len(LIBZMQ_ERROR) :]
         name, rest = _command(flags, body)
+        if name == b"ERROR":
+            raise AccessDenied("The peer refused the credentials: " + rest[1:].decode("ascii", "replace"))
+        if name != self._awaited:
+            raise ZmtpError("The peer broke the handshake.")
         if name == b"WELCOME":
             metadata = b"".join(_property(*pair) for pair in ((b"Socket-Type", b"DEALER"), (b"Identity", b"")))
             self._outgoing.extend(_framed(COMMAND, b"\x08INITIATE" + metadata))
-        elif name == b"READY":
+            self._awaited = b"READY"
+        else:
             self.ready = True
             self._outgoing.extend(self._held)
             self._held = []
             self._step = self._traffic
-        elif name == b"ERROR":
-            raise AccessDenied("The peer refused the credentials: " + rest[1:].decode("ascii", "replace"))
-        else:
-            raise ZmtpError("The peer broke the handshake.")
         return True
 
     def _traffic(self, messages: list[list[bytes]]) -> bool:
@@ -121,7 +131,7 @@ class Dealer:
         if flags & COMMAND:
             name, rest = _command(flags, body)
             if name == b"PING":
-                self._outgoing.extend(_framed(COMMAND, b"\x04PONG" + rest[2:18]))
+                self._pong = _framed(COMMAND, b"\x04PONG" + rest[2:18])  # the last one answers all before it
             return True
         self._frames.append(body)
         if len(self._frames) > MAX_FRAMES:
@@ -143,7 +153,7 @@ class Dealer:
         if len(buffer) < head:
             return None
         size = struct.unpack_from(">Q", buffer, 1)[0] if flags & LONG else buffer[1]
-        if size > self.max_frame:
+        if size > (self.max_frame if self.ready and not flags & COMMAND else MAX_COMMAND):
             raise ZmtpError(f"The peer announced a frame of {size} bytes.")
         if len(buffer) < head + size:
             return None

@@ -12,6 +12,7 @@ from glaze_plugin.raster import RasterFormat
 
 JOB = "0123456789abcdef" * 2
 LAYOUT = RasterFormat(4, 2, "RGBA", "u16")
+LISTED = {"job": JOB, "kind": "protect", "label": "ä.png", "state": "running", "progress": 0.5, "submitted": 1.8e9}
 
 EXAMPLES: list[m.Message] = [
     m.Hello(client="krita", version="1"),
@@ -32,7 +33,7 @@ EXAMPLES: list[m.Message] = [
     m.Done(job=JOB, parts=[m.Part("result", 5)], report={"style": "weave", "größe": [1, 2]}),
     m.Failed(job=JOB, kind="bad_input", code="too_small", sentence="Too small.", remedy="Enlarge."),
     m.Chunk(job=JOB, part="result", offset=0, payload=b"abc"),
-    m.Jobs(jobs=[{"job": JOB}]),
+    m.Jobs(jobs=[LISTED]),
     m.Status(
         version="1",
         pid=1,
@@ -62,6 +63,11 @@ def raster_job(size: int, side: int, channels: str) -> bytes:
     return header(type="submit", kind="protect", parts=[{"name": "a", "size": size, "raster": layout}])
 
 
+def report(text: str) -> bytes:
+    """The header of a `done` message with this report, which need not be JSON."""
+    return header(type="done", parts=[], report=0).replace(b'"report": 0', f'"report": {text}'.encode())
+
+
 @pytest.mark.parametrize("msg", EXAMPLES, ids=lambda msg: msg.type)
 def test_every_message_survives_the_wire(msg: m.Message) -> None:
     assert m.from_frames(m.to_frames(msg)) == msg
@@ -77,6 +83,32 @@ def test_unknown_fields_are_ignored() -> None:
     assert m.from_frames([header(colour="blue")]) == m.Cancel(job=JOB)
 
 
+def test_what_is_too_long_to_read_is_cut_and_what_is_no_text_is_replaced() -> None:
+    msg = m.from_frames(m.to_frames(m.Hello(client="\udcff.png", version="x" * 5000)))
+    assert msg == m.Hello(client="?.png", version="x" * m.MAX_TEXT)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_number_that_is_not_finite_is_not_sent(number: float) -> None:
+    with pytest.raises(m.ProtocolError, match="not finite"):
+        m.to_frames(m.Done(job=JOB, parts=[], report={"psnr": number}))
+
+
+def test_a_header_that_is_too_long_is_not_sent() -> None:
+    with pytest.raises(m.ProtocolError, match="too long"):
+        m.to_frames(m.Submit(job=JOB, kind="protect", parts=[], settings={"style": "x" * m.MAX_HEADER}))
+
+
+def test_a_message_that_cannot_be_used_still_says_which_job_it_is_about() -> None:
+    with pytest.raises(m.ProtocolError) as caught:
+        m.from_frames([header(type="submit")])
+    assert caught.value.job == JOB
+
+
+def test_a_list_of_jobs_holds_their_known_fields_only() -> None:
+    assert m.from_frames([header(type="jobs", jobs=[{**LISTED, "colour": "blue"}])]) == m.Jobs(jobs=[LISTED])
+
+
 def test_another_version_is_refused_by_name() -> None:
     with pytest.raises(m.WrongVersion, match=r"version 2 .* version 1"):
         m.from_frames([header(v=2)])
@@ -89,6 +121,8 @@ def test_another_version_is_refused_by_name() -> None:
         ([b"\xff\xfe"], "not JSON"),
         ([b"[" * 100_000], "not JSON"),
         ([b"[1]"], "not a JSON object"),
+        ([header(v=True)], "no version"),
+        ([header(v=[[[]]])], "no version"),
         ([header(type="explode")], "no message of the type 'explode'"),
         ([header(type=["cancel"])], "no message"),
         ([header(job="../../etc")], "'job'"),
@@ -101,9 +135,25 @@ def test_another_version_is_refused_by_name() -> None:
         ([header(type="submit", kind="protect")], "lacks its field 'parts'"),
         ([header(type="submit", kind="protect", parts=[{"name": "A", "size": 1}])], "no usable name"),
         ([header(type="submit", kind="protect", parts=[{"name": "a", "size": -1}])], "no usable size"),
+        ([header(type="submit", kind="protect", parts=[{"name": "nul", "size": 1}])], "no usable name"),
+        ([header(type="submit", kind="protect", parts=[{"name": "a", "size": 1}] * 17)], "short list"),
+        ([header(type="submit", kind="protect", parts=[{"name": "a", "size": (1 << 40) - 1}] * 2)], "too large"),
         ([raster_job(4 * 10**12, 10**6, "RGBA")], "no usable size"),
         ([raster_job(9, 10**6, "RGBA")], "not supported"),
         ([raster_job(9, 2, "RGB")], "claims 9 bytes"),
+        ([report("NaN")], "usable numbers"),
+        ([report("[1e999]")], "usable numbers"),
+        ([report("7" * 1_000_000)], "usable numbers"),
+        ([report('{"a": "\\ud800"}')], "no text"),
+        ([report('{"\\udc00": 1}')], "no text"),
+        ([report('{"a":' * 16 + "1" + "}" * 16)], "nested too deep"),
+        ([report('{"a": [' + "1e9," * 10_000 + "1]}")], "'report'"),
+        ([header(type="failed", kind="k", code="c", sentence="x" * 5000)], "'sentence'"),
+        ([header(type="progress", stage="s", step=1, steps=2, seconds_left=1e300)], "'seconds_left'"),
+        ([header(type="progress", stage="s", step=1, steps=2, seconds_left=-1)], "'seconds_left'"),
+        ([header(type="jobs", jobs=[{"job": JOB}])], "'kind'"),
+        ([header(type="jobs", jobs=[LISTED] * 5000)], "'jobs'"),
+        ([header(type="preview", raster=vars(LAYOUT)), bytes(63)], "needs 64 bytes of pixels but 63"),
     ],
 )
 def test_what_is_no_message_is_refused_with_a_sentence(frames: list[bytes], sentence: str) -> None:

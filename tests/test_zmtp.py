@@ -149,10 +149,35 @@ def test_a_foreign_program_is_noticed_at_its_first_bytes(greeting: bytes) -> Non
         dealer.receive(greeting)
 
 
+GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x01" + b"PLAIN".ljust(20, b"\0") + bytes(32)
+WELCOME, READY, PING = b"\x04\x08\x07WELCOME", b"\x04\x06\x05READY", b"\x04\x07\x04PING\x00\x00"
+
+
 def test_endless_small_frames_are_cut_off() -> None:
     dealer = Dealer(b"client", b"secret", LIMIT)
-    dealer.receive(b"\xff" + bytes(8) + b"\x7f\x03\x01" + b"PLAIN".ljust(20, b"\0") + bytes(32))
-    dealer.receive(b"\x04\x08\x07WELCOME" + b"\x04\x06\x05READY")
+    dealer.receive(GREETING + WELCOME + READY)
     assert dealer.ready
     with pytest.raises(ZmtpError, match="too many frames"):
         dealer.receive(b"\x01\x00" * 100)
+
+
+def test_endless_pings_get_one_pong() -> None:
+    dealer = Dealer(b"client", b"secret", LIMIT)
+    dealer.receive(GREETING + WELCOME + READY)
+    dealer.take_output()
+    dealer.receive(PING * 1000 + b"\x04\x0a\x04PING\x00\x00abc")
+    assert b"".join(dealer.take_output()) == b"\x04\x08\x04PONGabc"
+
+
+@pytest.mark.parametrize("commands", [READY, WELCOME + WELCOME, WELCOME + PING, WELCOME + b"\x00\x00"])
+def test_a_handshake_in_another_order_is_refused(commands: bytes) -> None:
+    dealer = Dealer(b"client", b"secret", LIMIT)
+    with pytest.raises(ZmtpError, match=r"broke the handshake|broken command"):
+        dealer.receive(GREETING + commands)
+
+
+@pytest.mark.parametrize("start", [GREETING, GREETING + WELCOME + READY])
+def test_a_command_is_never_long(start: bytes) -> None:
+    dealer = Dealer(b"client", b"secret", LIMIT)
+    with pytest.raises(ZmtpError, match="frame of 1025 bytes"):
+        dealer.receive(start + b"\x06" + (1025).to_bytes(8, "big"))
