@@ -1,16 +1,24 @@
-"""What a front end does with the daemon: submit a job, follow it, fetch what it made, cancel it."""
+"""What a front end does with the daemon: submit jobs, follow them, fetch what they made, cancel them.
+
+A program with windows makes a `Client` and calls `step` whenever `fileno()` is ready or a moment has passed; nothing
+waits then. The command line uses the methods that wait. Both take the same way: through a daemon that has yet to be
+started, restarts, hangs for a while, or is replaced, jobs go on.
+"""
 
 from __future__ import annotations
 
+import math
+import select
+import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any, TypeVar, Union
 
-from glaze_plugin.errors import BadInput, DaemonUnavailable, GlazeError, rebuild
-from glaze_plugin.launch import connect
-from glaze_plugin.link import Link
+from glaze_plugin.errors import BadInput, Cancelled, DaemonUnavailable, GlazeError, rebuild
+from glaze_plugin.launch import POLL_SECONDS, Greeted, Search
+from glaze_plugin.link import Link, silent
 from glaze_plugin.messages import (
     BAND,
     Accepted,
@@ -36,16 +44,33 @@ from glaze_plugin.messages import (
     Watch,
     Welcome,
 )
-from glaze_plugin.raster import Raster
+from glaze_plugin.raster import Raster, RasterFormat
 
-FETCHES_AHEAD = 4
-"""Chunks asked for before the first has come; bounds the daemon's memory as well as ours."""
+AHEAD = 4 << 20
+"""Bytes of a picture that are sent in one step, and of a result that may be under way; one band at least."""
+NEWS_SECONDS = 10.0
+"""s without news of an open job after which the daemon is asked for it: a message may have been missed."""
+ANSWER_SECONDS = 10.0
+"""s that a daemon which is there may take to answer a question."""
+PATIENCE_SECONDS = 60.0
+"""s that a job puts up with a daemon that is silent, where somebody waits for it."""
+RESUBMIT_SECONDS = 0.3
+RESUBMITS = 60
+LARGEST_RESULT = 4 << 30
+"""Bytes; a daemon that claims more is not believed."""
 
-MAX_TROUBLES = 60
-"""How often a job puts up with a daemon that has gone, or has been silent for another second."""
-PASSING = ("daemon_gone", "daemon_silent")
 
-Content = Union[bytes, Raster]
+@dataclass(frozen=True)
+class Stream:
+    """A picture that is read while it is sent. bands: starts anew at each call; each band holds whole rows."""
+
+    format: RasterFormat
+    bands: Callable[[], Iterator[bytes]]
+
+
+Content = Union[bytes, Raster, Stream]
+Sink = Callable[[bytes], None]
+Listener = Callable[["Job", Message], None]
 OnProgress = Callable[[Progress], None]
 OnPreview = Callable[[Preview], None]
 OnWait = Callable[[str], None]
@@ -53,38 +78,125 @@ Answer = TypeVar("Answer", bound=Message)
 
 
 @dataclass
-class Outcome:
-    """A finished job: the report's figures, and the bytes of each part with its layout (None for a file)."""
+class Job:
+    """One job as its client sees it.
 
-    job: str
-    report: dict[str, Any]
-    parts: dict[str, bytes] = field(default_factory=dict)
+    state: "sending", "waiting", "running", "done" (its result waits at the daemon), "fetching", "fetched", "failed".
+    known: whether the daemon has spoken of it yet. layouts: every part that the job has made. parts: bytes of each
+    fetched part that has no sink. error: why it failed.
+    """
+
+    id: str
+    listener: Listener | None = None
+    state: str = "waiting"
+    known: bool = False
+    progress: Progress | None = None
+    preview: Preview | None = None
+    report: dict[str, Any] = field(default_factory=dict)
     layouts: dict[str, Part] = field(default_factory=dict)
+    parts: dict[str, bytearray] = field(default_factory=dict)
+    error: GlazeError | None = None
+    _messages: Callable[[], Iterator[Message]] | None = None
+    _outgoing: Iterator[Message] | None = None
+    _begun: bool = True
+    _cancelling: bool = False
+    _fetching: list[_Incoming] = field(default_factory=list)
+    _asked: float = -math.inf
+    _resubmit_at: float = math.inf
+    _resubmits: int = 0
+
+    @property
+    def open(self) -> bool:
+        """Whether the daemon still has to do it."""
+        return self.state in ("sending", "waiting", "running")
+
+    @property
+    def ended(self) -> bool:
+        return self.state in ("fetched", "failed")
+
+
+class _Incoming:
+    """A part on its way: asked for up to `asked`, come up to `come`, bytes."""
+
+    def __init__(self, part: Part, sink: Sink | None, ahead: int, band: int) -> None:
+        self.part = part
+        self.step = part.raster.band_rows(band) * part.raster.row_bytes if part.raster else band
+        self._ahead = max(ahead, self.step)
+        self.asked = self.come = 0
+        self.data = bytearray()
+        self._sink = sink or self.data.extend
+
+    def questions(self, job: str) -> Iterator[Fetch]:
+        """What to ask for now."""
+        while self.asked < self.part.size and self.asked < self.come + self._ahead:
+            length = min(self.step, self.part.size - self.asked)
+            yield Fetch(job=job, part=self.part.name, offset=self.asked, length=length)
+            self.asked += length
+
+    def take(self, chunk: Chunk) -> None:
+        """The next chunk. Raises GlazeError where it is not the one that was asked for."""
+        length = min(self.step, self.part.size - self.come)
+        if chunk.part != self.part.name or chunk.offset != self.come or len(chunk.payload) != length:
+            raise GlazeError("band_size", "The daemon sent another part of the result than it was asked for.")
+        self._sink(bytes(chunk.payload))
+        self.come += length
+
+    def restart(self) -> None:
+        """What was asked of a daemon that has gone is asked again."""
+        self.asked = self.come
 
 
 class Client:
-    """A conversation with the daemon over one link.
+    """Conversations about any number of jobs over one connection, which is made and made again as needed.
 
-    The blocking methods serve the command line. A host with an event loop uses `submit`, `cancel` and `receive`,
-    calling the latter whenever `fileno()` is readable.
+    words: what is being waited for, for people; "" while all is well. error: why there is no connection, once trying
+    on is of no use; `retry` tries all the same. welcome: what the daemon said of itself.
     """
 
-    def __init__(self, name: str, link: Link, welcome: Welcome, on_wait: OnWait | None = None) -> None:
-        self.link = link
-        self.welcome = welcome
+    def __init__(self, name: str, on_wait: OnWait | None = None, start: bool = True, ahead: int = AHEAD) -> None:
+        """name: of the front end, for the daemon's log. on_wait: told `words` when they change.
+
+        start: start a daemon where none runs; may be changed. ahead: how much a step may do, as for AHEAD.
+        """
+        self.start = start
+        self.words = ""
+        self.error: DaemonUnavailable | None = None
+        self.welcome = Welcome("", 0)
         self._name = name
         self._on_wait = on_wait
+        self._ahead = ahead
+        self._link: Link | None = None
+        self._search: Search | None = Search(name, start)
+        self._jobs: dict[str, Job] = {}
+        self._questions: list[tuple[type[Message], Callable[[Message], None]]] = []
+        self._silent_since: float | None = None
 
     @classmethod
     def connect(cls, name: str, on_wait: OnWait | None = None) -> Client:
-        """Reach the daemon, starting it where none runs. on_wait: told in words what is waited for.
+        """Reach the daemon, starting it where none runs. Raises DaemonUnavailable."""
+        client = cls(name, on_wait)
+        try:
+            while client._link is None:
+                client.wait(POLL_SECONDS)
+        except BaseException:
+            client.close()
+            raise
+        return client
 
-        Raises DaemonUnavailable.
-        """
-        return cls(name, *connect(name, on_wait), on_wait)
+    @classmethod
+    def over(cls, name: str, greeted: Greeted) -> Client:
+        """A client of a daemon that has been reached already."""
+        client = cls(name)
+        client._connected(greeted)
+        return client
 
     def close(self) -> None:
-        self.link.close()
+        """Leave. Jobs that are open at the daemon go on there."""
+        if self._link:
+            self._link.close()
+        if self._search:
+            self._search.close()
+        self._link = self._search = None
 
     def __enter__(self) -> Client:
         return self
@@ -92,50 +204,128 @@ class Client:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    # ---- one message each ----
+    # ---- without waiting ---------------------------------------------------------------------
+
+    @property
+    def link(self) -> Link | None:
+        """The connection, None while there is none."""
+        return self._link
+
+    @property
+    def wants_write(self) -> bool:
+        """Whether `step` should also be called when the socket can be written to."""
+        if self._link is None:
+            return False
+        return self._link.wants_write or any(job._outgoing for job in self._jobs.values())
+
+    def fileno(self) -> int:
+        """For Qt's and GLib's notifiers; -1 while there is no connection. It changes with each connection."""
+        return self._link.fileno() if self._link else -1
+
+    def step(self) -> None:
+        """Do what can be done now: connect, receive, send. Call it when the socket is ready, and every 0.1 s or so."""
+        try:
+            if self._link is None and self._search is not None:
+                greeted = self._search.step()
+                self._say(self._search.words)
+                if greeted:
+                    self._connected(greeted)
+            if self._link:
+                self._receive(self._link)
+            for job in list(self._jobs.values()):
+                self._push(job)
+        except DaemonUnavailable as error:
+            self._trouble(error)
+        except GlazeError as error:
+            self._trouble(DaemonUnavailable(error.code, f"The daemon cannot be understood: {error.sentence}"))
+
+    def retry(self) -> None:
+        """Look for the daemon again after `error`."""
+        self.error = None
+        if self._link is None and self._search is None:
+            self._search = Search(self._name, self.start)
 
     def submit(
-        self, kind: str, parts: Mapping[str, Content], settings: Mapping[str, Any], label: str = "", job: str = ""
-    ) -> str:
-        """Send a job with its bytes and return its id at once. `label` names it in job lists; `job`: its id, if chosen.
+        self,
+        kind: str,
+        parts: Mapping[str, Content],
+        settings: Mapping[str, Any],
+        label: str = "",
+        listener: Listener | None = None,
+    ) -> Job:
+        """A new job; its bytes are sent by the following steps. label: names it in job lists.
 
-        A Raster's ICC profile travels as a part of its own, ``<name>_profile``.
+        listener: called with the job and each message that changed it. A Raster's ICC profile travels as a part of its
+        own, ``<name>_profile``.
         """
-        job = job or uuid.uuid4().hex
-        described, contents = [], []
-        for name, content in parts.items():
-            if isinstance(content, Raster):
-                described.append(Part(name, content.format.size, content.format))
-                contents.append((name, content.pixels, content.format.band_rows(BAND) * content.format.row_bytes))
-                if content.profile:
-                    described.append(Part(f"{name}_profile", len(content.profile)))
-                    contents.append((f"{name}_profile", content.profile, BAND))
-            else:
-                described.append(Part(name, len(content)))
-                contents.append((name, content, BAND))
-        self.link.send(Submit(job=job, kind=kind, parts=described, settings=dict(settings), label=label))
-        for name, data, step in contents:
-            view = memoryview(data)
-            for offset in range(0, len(view), step):
-                self.link.send(Upload(job=job, part=name, offset=offset, payload=view[offset : offset + step]))
+        job = Job(uuid.uuid4().hex, listener, "sending", _begun=False)
+        job._messages = lambda: _submission(job.id, kind, parts, settings, label)
+        job._outgoing = job._messages()
+        self._jobs[job.id] = job
+        self._push(job)
         return job
 
-    def watch(self, job: str) -> None:
-        """Ask to be told of a job that was submitted before, perhaps by an earlier process."""
-        self.link.send(Watch(job=job))
+    def watch(self, id: str, listener: Listener | None = None) -> Job:
+        """A job that was submitted before, perhaps by an earlier process."""
+        job = Job(id, listener)
+        self._jobs[id] = job
+        return job
 
-    def cancel(self, job: str) -> None:
-        self.link.send(Cancel(job=job))
+    def fetch(
+        self, job: Job, names: Iterable[str] = (), sinks: Mapping[str, Sink] | None = None, band: int = BAND
+    ) -> None:
+        """Get what a "done" job has made, or the parts called `names` of it.
 
-    def forget(self, job: str) -> None:
-        """Say that a job's result is no longer needed."""
-        self.link.send(Forget(job=job))
+        sinks: part name → called with its bytes in order, about `band` of them at a time, in whole rows of a raster.
+        Parts without one go to `job.parts`.
+        """
+        sinks = sinks or {}
+        if job.state == "fetched":  # perhaps from a daemon that has gone since
+            self._tell(Watch(job=job.id))
+        job.state = "fetching"
+        job._fetching = [
+            _Incoming(part, sinks.get(name), self._ahead, band)
+            for name, part in job.layouts.items()
+            if not names or name in names
+        ]
+        self._push(job)
 
-    def receive(self) -> list[Message]:
-        """Messages that have come, without waiting."""
-        return self.link.receive()
+    def cancel(self, job: Job) -> None:
+        """Ask for a job's end; it has "failed" with the error Cancelled when that has come."""
+        if not job._begun:
+            self._fail(job, Cancelled("cancelled", "The job was cancelled."))
+        elif job.open:
+            job._cancelling = True
+            job._messages = job._outgoing = None
+            self._tell(Cancel(job=job.id))
 
-    # ---- blocking conversations ----
+    def forget(self, job: Job) -> None:
+        """Say that a job is of no interest any more; its result need not be kept."""
+        self._jobs.pop(job.id, None)
+        self._tell(Forget(job=job.id))
+
+    def ask(self, question: Message, kind: type[Answer], answered: Callable[[Answer], None]) -> None:
+        """Ask something that is not about a job; nothing is answered where the connection ends before."""
+        self._questions.append((kind, answered))  # type: ignore[arg-type]  # called with that kind only
+        self._tell(question)
+
+    # ---- waiting ---------------------------------------------------------------------------------
+
+    def wait(self, seconds: float) -> None:
+        """Take a step, after at most so long a time, or as soon as the socket is ready.
+
+        Raises `error` where there is one, and DaemonUnavailable for a daemon that has been silent for PATIENCE_SECONDS.
+        """
+        if self._link:
+            pause = min(seconds, 1.0)
+            select.select([self._link], [self._link] if self.wants_write else [], [], pause)
+        elif self._search:
+            time.sleep(POLL_SECONDS)
+        self.step()
+        if self.error:
+            raise self.error
+        if self._silent_since and time.monotonic() - self._silent_since > PATIENCE_SECONDS:
+            raise silent()
 
     def run(
         self,
@@ -145,46 +335,41 @@ class Client:
         label: str = "",
         on_progress: OnProgress | None = None,
         on_preview: OnPreview | None = None,
-    ) -> Outcome:
-        """Submit a job, wait for its end and fetch what it made, also across a daemon that restarts or hangs a while.
+    ) -> Job:
+        """Submit a job, wait for its end, fetch what it made and forget it.
 
         Raises the GlazeError that the job failed with. On KeyboardInterrupt the job is cancelled.
         """
-        job = uuid.uuid4().hex
-        troubles = 0
-        get_going: Callable[[], object] | None = partial(self.submit, kind, parts, settings, label, job)
-        while True:
-            try:
-                if get_going:
-                    get_going()
-                    get_going = None
-                outcome = self._finish(job, on_progress, on_preview)
-                self.link.send(Forget(job=job))
-                return outcome
-            except DaemonUnavailable as error:
-                troubles += 1
-                if error.code not in PASSING or troubles > MAX_TROUBLES:
-                    raise
-                if self._on_wait:
-                    self._on_wait(error.sentence)
-                if error.code == "daemon_gone":
-                    get_going = partial(self._return_to, job)
-            except BadInput as error:
-                if error.code != "unknown_job":
-                    raise
-                get_going = partial(self.submit, kind, parts, settings, label, job)  # it had not come whole
-            except KeyboardInterrupt:
-                self.cancel(job)
-                self._await_end(job)
-                raise
+        job = self.submit(kind, parts, settings, label, _telling(on_progress, on_preview))
+        try:
+            self.complete(job)
+        except KeyboardInterrupt:
+            self.cancel(job)
+            with suppress(GlazeError):
+                self._until(lambda: not job.open)
+            raise
+        self.forget(job)
+        self.step()
+        return job
 
-    def collect(self, job: str, on_progress: OnProgress | None = None, on_preview: OnPreview | None = None) -> Outcome:
-        """Wait for a job that was submitted before, perhaps by an earlier process, and fetch what it made.
+    def collect(
+        self, job: Job | str, on_progress: OnProgress | None = None, on_preview: OnPreview | None = None
+    ) -> Job:
+        """Wait for a job that was submitted before and fetch what it made, which is kept until `forget`.
 
-        Its result is kept until `forget`. Raises the GlazeError that it failed with, BadInput where it is not known.
+        Raises the GlazeError that it failed with, BadInput where it is not known.
         """
-        self.watch(job)
-        return self._finish(job, on_progress, on_preview)
+        return self.complete(self.watch(job if isinstance(job, str) else job.id, _telling(on_progress, on_preview)))
+
+    def complete(self, job: Job) -> Job:
+        """Wait for a job's end and fetch what it made. Raises the GlazeError that it failed with."""
+        while not job.ended:
+            self.wait(1.0)
+            if job.state == "done":
+                self.fetch(job)
+        if job.error:
+            raise job.error
+        return job
 
     def status(self) -> Status:
         return self._ask(AskStatus(), Status)
@@ -192,88 +377,241 @@ class Client:
     def jobs(self) -> list[dict[str, Any]]:
         return self._ask(ListJobs(), Jobs).jobs
 
-    def cancel_job(self, job: str) -> Failed:
+    def cancel_job(self, id: str) -> None:
         """Cancel a job, whoever submitted it, and wait until it has ended. Raises BadInput where it is not open."""
-        self.watch(job)
-        return self._ask(Cancel(job=job), Failed)
+        job = self.watch(id)
+        self._until(lambda: job.known)
+        if job.open:
+            self.cancel(job)
+            self._until(lambda: not job.open)
+        if isinstance(job.error, BadInput):
+            raise job.error
+        if not isinstance(job.error, Cancelled):
+            raise BadInput("already_ended", f"The job {id} has already ended.")
 
     def shutdown(self) -> None:
         """Ask the daemon to stop and wait until it says goodbye."""
         self._ask(Shutdown(), Goodbye)
 
-    # ---- inner workings ----
-
-    def _finish(self, job: str, on_progress: OnProgress | None, on_preview: OnPreview | None) -> Outcome:
-        done = self._follow(job, on_progress, on_preview)
-        outcome = Outcome(job, done.report)
-        for part in done.parts:
-            outcome.parts[part.name] = self._fetch(job, part)
-            outcome.layouts[part.name] = part
-        return outcome
-
-    def _return_to(self, job: str) -> None:
-        """After a daemon has gone, reach the next one and ask for the job."""
-        self.link.close()
-        self.link, self.welcome = connect(self._name, self._on_wait)
-        self.watch(job)
-
-    def _follow(self, job: str, on_progress: OnProgress | None, on_preview: OnPreview | None) -> Done:
-        while True:
-            for msg in self.link.wait(1.0):
-                if getattr(msg, "job", None) != job:
-                    continue
-                if isinstance(msg, Refused):
-                    raise rebuild("bad_input", msg.code, msg.sentence, msg.remedy)
-                if isinstance(msg, Done):
-                    return msg
-                if isinstance(msg, Failed):
-                    raise rebuild(msg.kind, msg.code, msg.sentence, msg.remedy)
-                if isinstance(msg, Progress) and on_progress:
-                    on_progress(msg)
-                elif isinstance(msg, Preview) and on_preview:
-                    on_preview(msg)
-                elif isinstance(msg, Accepted) and on_progress:
-                    on_progress(Progress(job=job, stage="waiting", step=0, steps=0))
-
-    def _fetch(self, job: str, part: Part) -> bytes:
-        data = bytearray(part.size)
-        offsets = iter(range(0, part.size, BAND))
-        missing = 0
-        for offset in (next(offsets, None) for _ in range(FETCHES_AHEAD)):
-            if offset is not None:
-                self.link.send(Fetch(job=job, part=part.name, offset=offset, length=BAND))
-                missing += 1
-        while missing:
-            for msg in self.link.wait(1.0):
-                if isinstance(msg, Refused) and msg.job == job:
-                    raise GlazeError(msg.code, msg.sentence, msg.remedy)
-                if isinstance(msg, Chunk) and msg.job == job and msg.part == part.name:
-                    end = msg.offset + len(msg.payload)
-                    if end > part.size or not msg.payload:
-                        raise GlazeError("band_size", "The daemon sent a band of the wrong size.")
-                    data[msg.offset : end] = msg.payload
-                    missing -= 1
-                    offset = next(offsets, None)
-                    if offset is not None:
-                        self.link.send(Fetch(job=job, part=part.name, offset=offset, length=BAND))
-                        missing += 1
-        return bytes(data)
-
-    def _await_end(self, job: str) -> None:
-        """Wait until the daemon confirms that a cancelled job has ended; a daemon that is gone has ended it too."""
-        try:
-            while True:
-                for msg in self.link.wait(1.0):
-                    if isinstance(msg, (Done, Failed, Refused)) and msg.job == job:
-                        return
-        except GlazeError:
-            return
+    # ---- inner workings --------------------------------------------------------------------------
 
     def _ask(self, question: Message, kind: type[Answer]) -> Answer:
-        self.link.send(question)
-        while True:
-            for msg in self.link.wait(1.0):
-                if isinstance(msg, kind):
-                    return msg
-                if isinstance(msg, Refused):
-                    raise rebuild("bad_input", msg.code, msg.sentence, msg.remedy)
+        answers: list[Answer] = []
+        self.ask(question, kind, answers.append)
+        self._until(lambda: bool(answers))
+        return answers[0]
+
+    def _until(self, happened: Callable[[], bool]) -> None:
+        """Wait for something that the daemon does at once. Raises DaemonUnavailable where it does not."""
+        link, deadline = self._link, time.monotonic() + ANSWER_SECONDS
+        while not happened():
+            if time.monotonic() > deadline:
+                raise DaemonUnavailable("no_answer", "The Glaze daemon gives no answer.", "`glaze daemon restart`.")
+            self.wait(1.0)
+            if self._link is not link and not happened():
+                raise DaemonUnavailable("daemon_gone", "The Glaze daemon has stopped.", "Try again.")
+            if self._silent_since:
+                raise silent()
+
+    def _say(self, words: str) -> None:
+        if words != self.words:
+            self.words = words
+            if words and self._on_wait:
+                self._on_wait(words)
+
+    def _connected(self, greeted: Greeted) -> None:
+        self._link, self.welcome = greeted
+        if self._search:
+            self._search.close()
+        self._search = self.error = self._silent_since = None
+        self._say("")
+        for job in self._jobs.values():
+            if job._begun and not job.ended:  # the new daemon may know it, or not; then it is submitted again
+                job._outgoing = None
+                self._tell(Watch(job=job.id))
+            for incoming in job._fetching:
+                incoming.restart()
+
+    def _trouble(self, error: DaemonUnavailable) -> None:
+        """The connection is not as it should be. A silent daemon may return; after others another is looked for."""
+        self._say(error.sentence)
+        lost = self._link is not None
+        if error.code == "daemon_silent" and (lost or any(job.open for job in self._jobs.values())):
+            self._silent_since = self._silent_since or time.monotonic()
+            if lost:
+                return
+        elif not lost or error.code not in ("daemon_gone", "not_ours"):
+            self.error = error
+        self.close()
+        self._questions.clear()
+        if not self.error:
+            self._search = Search(self._name, self.start)
+
+    def _tell(self, msg: Message) -> None:
+        if self._link:
+            try:
+                self._link.send(msg)
+            except DaemonUnavailable as error:
+                self._trouble(error)
+
+    def _receive(self, link: Link) -> None:
+        for msg in link.receive():
+            if self._silent_since:
+                self._silent_since = None
+                self._say("")
+            job = self._jobs.get(getattr(msg, "job", ""))
+            if job is None:
+                self._answer(msg)
+            elif not job.ended:
+                job.known, job._asked = True, time.monotonic()
+                self._hear(job, msg)
+
+    def _answer(self, msg: Message) -> None:
+        if isinstance(msg, Refused) and self._questions and self._questions[0][0] is not Refused:
+            raise DaemonUnavailable(msg.code, msg.sentence, msg.remedy)
+        for number, (kind, answered) in enumerate(self._questions):
+            if isinstance(msg, kind):
+                del self._questions[number]
+                answered(msg)
+                return
+
+    def _hear(self, job: Job, msg: Message) -> None:
+        """What a message means for its job."""
+        if isinstance(msg, (Accepted, Progress, Done)) and not job.open:
+            return
+        if isinstance(msg, Accepted):
+            job._messages = job._outgoing = None
+            if job._cancelling:
+                self._tell(Cancel(job=job.id))
+            job.state = "waiting"
+            job.progress = Progress(job=job.id, stage="waiting", step=0, steps=0)
+        elif isinstance(msg, Progress):
+            job.state, job.progress = "running", msg
+        elif isinstance(msg, Preview):
+            job.preview = msg
+        elif isinstance(msg, Done):
+            if sum(part.size for part in msg.parts) > LARGEST_RESULT:
+                self._fail(job, GlazeError("result_size", "The daemon claims a result that is too large."), msg)
+                return
+            job.report, job.layouts = msg.report, {part.name: part for part in msg.parts}
+            job.state = "done"
+            job._messages = job._outgoing = None
+        elif isinstance(msg, Chunk):
+            self._chunk(job, msg)
+        elif isinstance(msg, Failed):
+            self._fail(job, rebuild(msg.kind, msg.code, msg.sentence, msg.remedy), msg)
+            return
+        elif isinstance(msg, Refused):
+            self._refused(job, msg)
+            return
+        if job.listener:
+            job.listener(job, msg)
+
+    def _refused(self, job: Job, msg: Refused) -> None:
+        if msg.code == "unknown_job" and job._cancelling:
+            self._fail(job, Cancelled("cancelled", "The job was cancelled."), msg)
+        elif msg.code == "unknown_job" and job._messages and job._resubmits < RESUBMITS:  # it had not come whole
+            job._outgoing = None
+            job._resubmits += 1
+            job._resubmit_at = time.monotonic() + RESUBMIT_SECONDS
+        elif msg.code == "duplicate_job" and job._messages:
+            job._outgoing = None
+            self._tell(Watch(job=job.id))
+        else:
+            self._fail(job, rebuild("bad_input", msg.code, msg.sentence, msg.remedy), msg)
+
+    def _chunk(self, job: Job, msg: Chunk) -> None:
+        if not job._fetching:
+            return
+        try:
+            job._fetching[0].take(msg)
+        except GlazeError as error:
+            self._fail(job, error, msg)
+
+    def _fail(self, job: Job, error: GlazeError, msg: Message | None = None) -> None:
+        job.state, job.error = "failed", error
+        job._messages = job._outgoing = None
+        job._fetching.clear()
+        if job.listener:
+            job.listener(job, msg or Failed(job.id, error.kind, error.code, error.sentence, error.remedy))
+
+    def _push(self, job: Job) -> None:
+        """Send what a job needs sent now."""
+        if self._link:
+            try:
+                self._push_over(self._link, job)
+            except DaemonUnavailable as error:
+                self._trouble(error)
+            except GlazeError as error:  # its settings cannot be sent as they are
+                self._fail(job, BadInput(error.code, error.sentence, error.remedy))
+
+    def _push_over(self, link: Link, job: Job) -> None:
+        now = time.monotonic()
+        if now >= job._resubmit_at and job._messages:
+            job._outgoing, job._resubmit_at = job._messages(), math.inf
+        sent = 0
+        while job._outgoing and link.unsent + sent < self._ahead:
+            job._begun, job._asked = True, now
+            msg = next(job._outgoing, None)
+            if msg is None:
+                job._outgoing = None
+                break
+            link.send(msg)
+            sent += len(getattr(msg, "payload", b""))
+        if job.open and job._begun and not job._outgoing and now - job._asked > NEWS_SECONDS:
+            job._asked = now
+            link.send(Watch(job=job.id))
+        while job._fetching and job._fetching[0].come == job._fetching[0].part.size:
+            done = job._fetching.pop(0)
+            if done.data or not done.part.size:
+                job.parts[done.part.name] = done.data
+        if job._fetching:
+            for question in job._fetching[0].questions(job.id):
+                link.send(question)
+        elif job.state == "fetching":
+            job.state = "fetched"
+            if job.listener:
+                job.listener(job, Done(job.id, list(job.layouts.values()), job.report))
+
+
+def _submission(
+    job: str, kind: str, parts: Mapping[str, Content], settings: Mapping[str, Any], label: str
+) -> Iterator[Message]:
+    """All messages that submit a job, in order; a band is read when its message is asked for."""
+    described: list[Part] = []
+    bands: list[tuple[str, Iterator[bytes | memoryview]]] = []
+    for name, content in parts.items():
+        if isinstance(content, bytes):
+            described.append(Part(name, len(content)))
+            bands.append((name, _cut(content, BAND)))
+            continue
+        layout = content.format
+        described.append(Part(name, layout.size, layout))
+        if isinstance(content, Stream):
+            bands.append((name, content.bands()))
+            continue
+        bands.append((name, _cut(content.pixels, layout.band_rows(BAND) * layout.row_bytes)))
+        if content.profile:
+            described.append(Part(f"{name}_profile", len(content.profile)))
+            bands.append((f"{name}_profile", _cut(content.profile, BAND)))
+    yield Submit(job=job, kind=kind, parts=described, settings=dict(settings), label=label)
+    for name, pieces in bands:
+        offset = 0
+        for piece in pieces:
+            yield Upload(job=job, part=name, offset=offset, payload=piece)
+            offset += len(piece)
+
+
+def _cut(data: bytes, step: int) -> Iterator[memoryview]:
+    view = memoryview(data)
+    return (view[offset : offset + step] for offset in range(0, len(view), step))
+
+
+def _telling(on_progress: OnProgress | None, on_preview: OnPreview | None) -> Listener:
+    def listener(job: Job, msg: Message) -> None:
+        if on_progress and isinstance(msg, (Accepted, Progress)) and job.progress:
+            on_progress(job.progress)
+        elif on_preview and isinstance(msg, Preview):
+            on_preview(msg)
+
+    return listener

@@ -208,6 +208,10 @@ def start_command() -> list[str]:
 
     Raises DaemonUnavailable where the server was never installed.
     """
+    if "FLATPAK_ID" in os.environ:
+        raise DaemonUnavailable(
+            "sandboxed", "A Flatpak's sandbox cannot start the Glaze daemon.", "Start it outside: `glaze daemon start`."
+        )
     if find_spec("glaze_server") and find_spec("zmq"):
         return [sys.executable, "-m", "glaze_server"]
     try:

@@ -15,6 +15,8 @@ from glaze_plugin.zmtp import AccessDenied, Buffer, Dealer, ZmtpError
 PING_SECONDS = 1.5
 SILENCE_SECONDS = 5.0
 """s without a byte from the daemon after which it counts as hanging."""
+READS = 8
+"""Reads of at most 1 MiB."""
 UNDER_WAY = (0, errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", 0))
 
 
@@ -53,6 +55,11 @@ class Link:
         """True while something waits for the socket; call `flush` when it is writable."""
         return not self._connected or bool(self._unsent)
 
+    @property
+    def unsent(self) -> int:
+        """Bytes that wait for the socket."""
+        return sum(len(buffer) for buffer in self._unsent) + self._dealer.queued
+
     def send(self, msg: Message) -> None:
         self._dealer.send(to_frames(msg))
         self.flush()
@@ -61,26 +68,32 @@ class Link:
         """Write what the socket takes now."""
         if not self._reached():
             return
-        self._unsent.extend(self._dealer.take_output())
-        sent = 0
-        try:
-            for buffer in self._unsent:
-                count = self._socket.send(buffer)
-                if count < len(buffer):
-                    self._unsent[sent] = memoryview(buffer)[count:]
-                    break
-                sent += 1
-        except BlockingIOError:
-            pass
-        except OSError as error:
-            raise _gone() from error
-        finally:
-            del self._unsent[:sent]
+        while True:
+            if not self._unsent:
+                self._unsent = self._dealer.take_output()
+            if not self._unsent:
+                return
+            sent = 0
+            try:
+                for buffer in self._unsent:
+                    count = self._socket.send(buffer)
+                    if count < len(buffer):
+                        self._unsent[sent] = memoryview(buffer)[count:]
+                        return
+                    sent += 1
+            except BlockingIOError:
+                return
+            except OSError as error:
+                raise _gone() from error
+            finally:
+                del self._unsent[:sent]
 
     def receive(self) -> list[Message]:
-        """Messages that have come, without waiting."""
+        """Messages that have come, without waiting; at most READS at a time, so that no flood holds the caller."""
         messages: list[Message] = []
-        while self._reached():
+        for _ in range(READS):
+            if not self._reached():
+                break
             try:
                 data = self._socket.recv(1 << 20)
             except BlockingIOError:
@@ -88,6 +101,8 @@ class Link:
             except OSError as error:
                 raise _gone() from error
             if not data:
+                if messages:
+                    return messages  # the next call says that it has gone
                 raise _gone()
             self._last_heard = time.monotonic()
             messages.extend(self._parse(data))

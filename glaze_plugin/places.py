@@ -17,6 +17,8 @@ def _system_folder(xdg_variable: str, xdg_default: str, mac: str) -> Path:
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     if sys.platform == "darwin":
         return Path.home() / mac
+    if "FLATPAK_ID" in os.environ and xdg_variable != "XDG_RUNTIME_DIR":
+        xdg_variable = f"HOST_{xdg_variable}"  # the sandbox's own points away from the daemon's
     return Path(os.environ.get(xdg_variable) or Path.home() / xdg_default)
 
 

@@ -228,7 +228,7 @@ def test_a_bad_picture_is_one_sentence_and_no_file(
         (("--encoder", "nonesuch"), "There is no encoder 'nonesuch'"),
         (("--quality", "best"), "The quality is one of preview, standard, thorough, not 'best'."),
         (("--strength", "1.5"), "The strength must lie between 0 and 1, not 1.5."),
-        (("--strength", "nan"), "The strength must lie between 0 and 1, not nan."),
+        (("--strength", "nan"), "a number that is not finite"),
         (("--seed", "-1"), "The seed must be a whole number"),
         (("--mask", "none.png"), "There is no file none.png."),
         (("-o", "out.gif"), "The name out.gif should end in .png"),

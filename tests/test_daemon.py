@@ -19,7 +19,7 @@ import zmq
 from PIL import Image
 
 from glaze_plugin import messages as m
-from glaze_plugin.client import Client
+from glaze_plugin.client import Client, Job
 from glaze_plugin.connection import CLIENT_USER, Connection, connection_file, read_connection
 from glaze_plugin.errors import Cancelled, DaemonUnavailable, GlazeError
 from glaze_plugin.link import Link
@@ -187,12 +187,13 @@ def test_previews_are_pictures(client: Client, meadow: Image.Image) -> None:
 
 
 def test_a_running_job_can_be_cancelled_and_the_next_one_runs(client: Client, meadow: Image.Image) -> None:
-    def cancel(msg: m.Progress) -> None:
-        if msg.stage == "cloaking":
-            client.cancel(msg.job)
+    def listen(job: Job, msg: m.Message) -> None:
+        if isinstance(msg, m.Progress) and msg.stage == "cloaking":
+            client.cancel(job)
 
+    parts = {"picture": picture(meadow, 128)}
     with pytest.raises(Cancelled):
-        client.run("protect", {"picture": picture(meadow, 128)}, {"quality": "thorough"}, on_progress=cancel)
+        client.complete(client.submit("protect", parts, {"quality": "thorough"}, listener=listen))
     assert client.run("protect", {"picture": picture(meadow)}, QUICK).report["style"] == "weave"
 
 
@@ -214,8 +215,8 @@ def test_two_clients_at_once_each_get_their_own(client: Client, meadow: Image.Im
 def test_a_finished_job_leaves_nothing_behind(client: Client, meadow: Image.Image, home: Path) -> None:
     outcome = client.run("protect", {"picture": picture(meadow)}, QUICK)
     client.status()  # an answer means that the daemon has also dealt with what was sent before
-    assert not (home / "state" / "jobs" / outcome.job).exists()
-    assert outcome.job not in {job["job"] for job in client.jobs()}
+    assert not (home / "state" / "jobs" / outcome.id).exists()
+    assert outcome.id not in {job["job"] for job in client.jobs()}
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -248,12 +249,11 @@ def test_interactive_jobs_of_a_client_that_vanished_are_dropped_and_final_ones_k
         preview = other.submit("protect", {"picture": picture(meadow, 128)}, QUICK)
         other.status()  # an answer means that both have been taken
     deadline = time.monotonic() + 60
-    while next(job for job in client.jobs() if job["job"] == preview)["state"] not in ("failed", "done"):
+    while next(job for job in client.jobs() if job["job"] == preview.id)["state"] not in ("failed", "done"):
         assert time.monotonic() < deadline
         time.sleep(0.1)
-    client.watch(final)
-    assert isinstance(client._follow(final, None, None), m.Done)
-    client.link.send(m.Forget(job=final))
+    assert client.collect(final).report["style"] == "weave"
+    client.forget(client.watch(final.id))
 
 
 def test_a_preview_does_not_wait_for_a_long_job(own_home: Path, fake_engine: None) -> None:
@@ -263,7 +263,7 @@ def test_a_preview_does_not_wait_for_a_long_job(own_home: Path, fake_engine: Non
         batch.status()
         painter.run("protect", {"picture": b"small"}, {"seed": 2, "quality": "preview"})
         states = {job["job"]: job["state"] for job in painter.jobs()}
-        assert states[long] in ("waiting", "running")
+        assert states[long.id] in ("waiting", "running")
         assert batch.collect(long).parts["result"] == fake_tasks.expected(b"large", 1)
 
 
@@ -273,5 +273,7 @@ def test_a_job_that_cannot_hear_is_cancelled_all_the_same(own_home: Path, fake_e
         deaf = client.submit("protect", {"picture": b"x"}, {"seed": 1, "step_seconds": 3600})
         while client.status().jobs_running == 0:
             time.sleep(0.05)
-        assert client.cancel_job(deaf).code == "cancelled"
+        client.cancel(deaf)
+        with pytest.raises(Cancelled):
+            client.complete(deaf)
         assert client.run("protect", {"picture": b"y"}, {"seed": 2}).parts["result"] == fake_tasks.expected(b"y", 2)

@@ -21,7 +21,7 @@ import pytest
 
 from glaze_plugin import launch, lock, places
 from glaze_plugin import messages as m
-from glaze_plugin.client import Client
+from glaze_plugin.client import Client, Job
 from glaze_plugin.connection import Connection, connection_file, read_connection, write_connection
 from glaze_plugin.errors import BadInput, DaemonUnavailable, GlazeError
 from glaze_plugin.launch import end_daemon, find_daemon
@@ -41,7 +41,7 @@ def connection() -> Connection:
     return found
 
 
-def finished_job(seed: int = 1) -> str:
+def finished_job(seed: int = 1) -> Job:
     """A job whose result waits on the disk, and whose daemon has stopped."""
     with Client.connect("earlier") as client:
         job = client.submit("protect", JOB, {"seed": seed})
@@ -319,9 +319,8 @@ def test_the_folder_of_jobs_is_removed(own_home: Path) -> None:
     with Client.connect("tests") as client:
         pid = client.welcome.pid
         (own_home / "state").rename(own_home / "elsewhere")
-        with pytest.raises(DaemonUnavailable, match="has stopped"):
-            while True:
-                client.link.wait(1)
+        while client.words != "The Glaze daemon has stopped.":
+            client.wait(1)
     with Client.connect("tests") as client:
         assert client.welcome.pid != pid
 
@@ -375,7 +374,7 @@ def test_the_token_of_an_earlier_daemon() -> None:
 
 def test_another_programs_job() -> None:
     with Client.connect("mine") as mine, Client.connect("theirs") as theirs:
-        job = mine.submit("protect", JOB, {"seed": 1, "step_seconds": 0.1})
+        job = mine.submit("protect", JOB, {"seed": 1, "step_seconds": 0.1}).id
         mine.status()
         for msg in (
             m.Upload(job=job, part="picture", offset=0, payload=b"x"),
@@ -384,12 +383,11 @@ def test_another_programs_job() -> None:
             m.Cancel(job=job),
             m.Cancel(job=uuid.uuid4().hex),
         ):
-            with pytest.raises(BadInput) as caught:
-                theirs._ask(msg, m.Goodbye)
-            assert caught.value.code == ("not_yours" if getattr(msg, "job", "") == job else "unknown_job")
+            answer = theirs._ask(msg, m.Refused)
+            assert answer.code == ("not_yours" if answer.job == job else "unknown_job")
         assert mine.collect(job).parts["result"] == expected(JOB["picture"], 1)
         assert theirs.collect(job).parts["result"] == expected(JOB["picture"], 1)
-        theirs.forget(job)
+        theirs.forget(theirs.watch(job))
         assert mine.collect(job).parts["result"] == expected(JOB["picture"], 1)
 
 
@@ -402,7 +400,7 @@ def test_doctor_and_status_when_all_is_well(glaze: Glaze) -> None:
         said = glaze("doctor")
         assert (said.returncode, "Ready on fake" in said.stdout) == (0, True)
         findings = json.loads(glaze("doctor", "--json").stdout)
-        assert {finding["level"] for finding in findings} == {"ok"}
+        assert {finding["level"] for finding in findings if finding["about"] != "krita"} == {"ok"}
         assert f"log          {places.state() / 'daemon.log'}" in glaze("daemon", "status").stdout.splitlines()
 
 

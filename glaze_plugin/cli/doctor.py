@@ -14,6 +14,7 @@ from glaze_plugin.cli.service import NAME
 from glaze_plugin.client import Client
 from glaze_plugin.connection import connection_file, read_connection
 from glaze_plugin.errors import DaemonUnavailable, GlazeError
+from glaze_plugin.install import addon, faults, kritas
 from glaze_plugin.launch import find_daemon, last_words, start_command
 
 TIGHT = 2 << 30
@@ -33,7 +34,7 @@ class Finding:
 
 def examine(json: bool) -> int:
     """Print the findings; 1 where one of them is a problem, else 0."""
-    findings = [*_folders(), *_installation(), *_daemon(), *_log()]
+    findings = [*_folders(), *_installation(), *_daemon(), *_krita(), *_log()]
     if json:
         print_json([vars(finding) for finding in findings])
     else:
@@ -90,15 +91,16 @@ def _daemon() -> Iterator[Finding]:
             told = f"{connection_file()} is left over from an earlier daemon (port {connection.port})."
             yield Finding("ok", "daemon", told + " The next daemon replaces it.")
         return
-    with Client(NAME, *found) as client:
+    link, welcome = found
+    with Client.over(NAME, found) as client:
         took = 1000 * (time.monotonic() - before)
-        told = f"Process {client.welcome.pid}, version {client.welcome.version}, answers after {took:.0f} ms."
-        if client.welcome.version == __version__:
+        told = f"Process {welcome.pid}, version {welcome.version}, answers after {took:.0f} ms."
+        if welcome.version == __version__:
             yield Finding("ok", "daemon", told)
         else:
             yield Finding("note", "daemon", told, "It is of another version: `glaze daemon restart`. No job is lost.")
-        if client.link.connection.exposed:
-            told = f"It listens on {client.link.connection.host}: other machines can reach it, unencrypted."
+        if link.connection.exposed:
+            told = f"It listens on {link.connection.host}: other machines can reach it, unencrypted."
             yield Finding("note", "daemon", told, "An SSH tunnel is safer; docs/troubleshooting.md shows it.")
         state = client.status()
     if state.worker == "failing":
@@ -116,6 +118,13 @@ def _daemon() -> Iterator[Finding]:
         yield Finding("ok", "engine", words.get(state.worker, state.worker))
     told = f"{state.jobs_running} running, {state.jobs_waiting} waiting; {state.disk / 1e6:.0f} MB on the disk."
     yield Finding("ok", "jobs", told)
+
+
+def _krita() -> Iterator[Finding]:
+    for krita in kritas():
+        wrong = " ".join(faults(krita, addon()))
+        told = f"{krita.name}: {wrong or 'it will load Glaze.'}"
+        yield Finding("note" if wrong else "ok", "krita", told, "`glaze install krita`" if wrong else "")
 
 
 def _log() -> Iterator[Finding]:

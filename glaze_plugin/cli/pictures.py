@@ -123,6 +123,8 @@ def protect(errands: list[Errand], settings: dict[str, Any], json: bool) -> int:
             console.print(f"{errand.source} → {errand.result}", soft_wrap=True, markup=False)
             console.print(f"style {report['style']}, {report['seconds']:.0f} s", markup=False)
             console.print(figures_table(report))
+            for note in report["notes"]:
+                console.print(note, markup=False)
     return code
 
 

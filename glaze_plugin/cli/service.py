@@ -35,7 +35,7 @@ def connected() -> Client:
 
 def _running() -> Client | None:
     found = find_daemon(NAME)
-    return Client(NAME, *found) if found else None
+    return Client.over(NAME, found) if found else None
 
 
 def run(host: str) -> int:

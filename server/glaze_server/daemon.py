@@ -46,6 +46,8 @@ CANCEL_SECONDS = 2.0
 """s that a job gets to leave at its next step when it is cancelled; then its worker is ended."""
 IDLE_SECONDS = 600.0
 """s after which a worker without work gives its memory back: artists paint on the same device."""
+LISTED_JOBS = 500
+"""The newest jobs, which fit into one message."""
 RECEIVE_QUEUE = 8
 """Messages of one client that wait inside ZeroMQ; with the band size this bounds the daemon's memory."""
 
@@ -132,14 +134,18 @@ class Daemon:
             else:
                 self._from_client(peer, msg)
         except GlazeError as error:
-            self._refuse(peer, msg, error)
+            if user == WORKER_USER and self._running:
+                log.error("the worker cannot be understood: %s", error)
+                self._end(self._running, failure(self._running.id, GlazeError("engine_fault", error.sentence)))
+            else:
+                self._refuse(peer, msg, error)
         except OSError as error:
             self._refuse(peer, msg, GlazeError("disk", f"The daemon cannot store the job: {error.strerror}."))
 
     def _refuse(self, peer: bytes, msg: m.Message | None, error: GlazeError) -> None:
         """Tell a client why its message was not taken; its job whose bytes cannot be taken has failed."""
         log.info("refused: %s", error)
-        job = getattr(msg, "job", "")
+        job = getattr(msg or error, "job", "")
         known = self._jobs.find(job)
         if isinstance(msg, m.Upload) and known and peer in known.followers:
             if not known.end:
@@ -162,7 +168,7 @@ class Daemon:
     def _from_client(self, peer: bytes, msg: m.Message) -> None:
         match msg:
             case m.Hello():
-                log.info("hello from %s %s", msg.client[:40], msg.version[:40])
+                log.info("hello from %r %r", msg.client[:40], msg.version[:40])
                 self._send(peer, m.Welcome(version=__version__, pid=os.getpid()))
             case m.Submit():
                 self._submitted(peer, self._jobs.add(msg, peer))
@@ -180,7 +186,7 @@ class Daemon:
             case m.Cancel():
                 self._cancel(self._own(peer, msg.job))
             case m.ListJobs():
-                self._send(peer, m.Jobs(jobs=[job.describe() for job in self._jobs]))
+                self._send(peer, m.Jobs(jobs=[job.describe() for job in self._jobs][-LISTED_JOBS:]))
             case m.AskStatus():
                 self._send(peer, self._status())
             case m.Shutdown():
@@ -289,6 +295,7 @@ class Daemon:
     def _from_worker(self, peer: bytes, msg: m.Message) -> None:
         if isinstance(msg, Ready):
             log.info("worker ready on %s", msg.device)
+            self._worker.ready()
             self._worker_route, self._ready = peer, msg
             return
         job = self._running

@@ -94,7 +94,7 @@ class Job:
         return {
             "job": self.id,
             "kind": self.submit.kind,
-            "label": self.submit.label,
+            "label": self.submit.label[:80],
             "state": self.state,
             "progress": round(share, 3),
             "submitted": self.submitted,

@@ -94,7 +94,7 @@ def run_job(run: w.Run, talk: Conversation) -> m.Done | m.Failed | w.Paused:
                 file.flush()
                 os.fsync(file.fileno())
             parts.append(m.Part(name, len(output.data), output.layout))
-        return m.Done(job=run.job, parts=parts, report=json.loads(json.dumps(result.report)))
+        return m.Done(job=run.job, parts=parts, report=json.loads(json.dumps(result.report, allow_nan=False)))
     except Paused:
         return w.Paused(job=run.job)
     except GlazeError as error:

@@ -9,13 +9,12 @@ import time
 from pathlib import Path
 
 from glaze_plugin.launch import last_words
+from glaze_server.jobs import MAX_CRASHES
 
 BACKOFF_SECONDS = (0.0, 0.5, 2.0, 10.0, 30.0)
 """s between a crash and the next start; the last one repeats."""
 POLITE = {"OMP_WAIT_POLICY": "PASSIVE"}
 """Threads that wait sleep instead of spinning: beside another busy program, spinning made the worker twice as slow."""
-HOPELESS = 3
-"""Crashes in a row after which jobs are told so instead of waiting on."""
 REST_SECONDS = 3.0
 OUTPUT_LIMIT = 1 << 20
 """Bytes of what children have printed at which a new file is begun; the last full one is kept."""
@@ -34,6 +33,7 @@ class WorkerProcess:
         self._due = 0.0
         self._born = 0.0
         self._crashes = 0
+        self._failed_starts = 0
 
     @property
     def state(self) -> str:
@@ -49,8 +49,12 @@ class WorkerProcess:
 
     @property
     def hopeless(self) -> bool:
-        """Whether it has crashed so often in a row that waiting for it is of no use."""
-        return self._crashes >= HOPELESS
+        """Whether it has failed to start so often in a row that waiting for it is of no use."""
+        return self._failed_starts > MAX_CRASHES
+
+    def ready(self) -> None:
+        """The child says that it has started."""
+        self._failed_starts = 0
 
     def worked(self) -> None:
         """The child has finished a job: earlier crashes no longer count."""
@@ -72,6 +76,7 @@ class WorkerProcess:
             self._crashes = 0
         self._due = time.monotonic() + BACKOFF_SECONDS[min(self._crashes, len(BACKOFF_SECONDS) - 1)]
         self._crashes += 1
+        self._failed_starts += 1
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
     def rest(self, patience: float = REST_SECONDS) -> None:
