@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 REQUIRED := pyproject.toml constraints.txt
 
-.PHONY: run test check format bench clean
+.PHONY: run test check format bench krita-zip clean
 
 run: $(VENV)/server.installed
 	@GLAZE=$(BIN)/glaze sh tools/run.sh "$(PICTURE)" "$(OUT)"
@@ -28,9 +28,13 @@ format: $(VENV)/dev.installed
 
 bench: $(VENV)/dev.installed
 	$(BIN)/python -m bench.speed
+	$(BIN)/python -m bench.transport
+
+krita-zip:
+	@$(PYTHON) -m tools.krita_zip
 
 clean:
-	rm -rf $(VENV) .cache build *.egg-info $(OUT)
+	rm -rf $(VENV) .cache build dist *.egg-info $(OUT)
 
 $(VENV)/python.made:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Glaze needs Python 3.11 or newer; this is " + sys.version.split()[0] + ".")'

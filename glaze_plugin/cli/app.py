@@ -1,6 +1,6 @@
 """Every command of `glaze` and its options; exit codes are decided here. What the commands do: `pictures`, `service`.
 
-0 done, 1 a fault of ours, 2 bad input, 3 no daemon, 130 Ctrl-C.
+0 done, 1 a fault, ours or found by `doctor` or `--check`, 2 bad input, 3 no daemon, 130 Ctrl-C.
 """
 
 from __future__ import annotations
@@ -12,13 +12,15 @@ from typing import Annotated, Optional
 import typer
 
 from glaze_plugin import __version__
-from glaze_plugin.cli import doctor, pictures, service
+from glaze_plugin.cli import doctor, install, pictures, service
 from glaze_plugin.cli.output import complain
 from glaze_plugin.errors import GlazeError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 daemon = typer.Typer(no_args_is_help=True, help="The background service that computes, shared by all programs.")
 app.add_typer(daemon, name="daemon")
+install_ = typer.Typer(no_args_is_help=True, help="Put Glaze into painting programs.")
+app.add_typer(install_, name="install")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Style = Annotated[str, typer.Option(help="Target style: auto, or a name from `glaze daemon status`.")]
@@ -112,6 +114,17 @@ def cancel(job: Annotated[str, typer.Argument(metavar="ID", help="The job, or th
 def doctor_(json: Json = False) -> None:
     """Look for what keeps Glaze from working, and say what to do about it."""
     code = doctor.examine(json)
+    if code:
+        raise typer.Exit(code)
+
+
+@install_.command("krita")
+def install_krita(
+    check: Annotated[bool, typer.Option("--check", help="Only look whether Krita will load it.")] = False,
+    uninstall: Annotated[bool, typer.Option("--uninstall", help="Take it away again.")] = False,
+) -> None:
+    """Put the add-on into every Krita of yours: the system's, AppImage, Flatpak."""
+    code = install.krita(check, uninstall)
     if code:
         raise typer.Exit(code)
 

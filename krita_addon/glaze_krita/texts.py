@@ -1,0 +1,218 @@
+"""Every text that the add-on shows, in the artist's language where there is a translation."""
+
+import os
+
+from .qt import QtCore
+
+GERMAN = {
+    "Glaze layer": "Ebene schützen",
+    "Glaze selection": "Auswahl schützen",
+    "Cancel": "Abbrechen",
+    "Try again": "Noch einmal versuchen",
+    "Quality": "Qualität",
+    "Quick and weak": "Schnell und schwach",
+    "Standard": "Standard",
+    "Thorough and slow": "Gründlich und langsam",
+    "Strength": "Stärke",
+    "Opacity of the cloak": "Deckkraft des Überzugs",
+    "Before (hold)": "Vorher (halten)",
+    "Show before": "Vorher zeigen",
+    "Difference ×8": "Unterschied ×8",
+    "Keep": "Behalten",
+    "Discard": "Verwerfen",
+    "Insert": "Einfügen",
+    "History": "Verlauf",
+    "Kept.": "Behalten.",
+    "Discarded.": "Verworfen.",
+    "Cancelled.": "Abgebrochen.",
+    "unnamed": "ohne Namen",
+    "Glazed: {name}": "Glaze: {name}",
+    "The engine sleeps; the first picture wakes it.": "Die Engine schläft; das erste Bild weckt sie.",
+    "Looking for the engine …": "Suche die Engine …",
+    "Connected": "Verbunden",
+    "Ready on {device}": "Bereit auf {device}",
+    "The engine is starting.": "Die Engine startet.",
+    "The engine rests; the next picture wakes it.": "Die Engine ruht; das nächste Bild weckt sie.",
+    "The engine does not start; `glaze doctor` says why.": "Die Engine startet nicht; `glaze doctor` sagt warum.",
+    "{stage}, about {time} left": "{stage}, noch etwa {time}",
+    "{minutes} min {seconds} s": "{minutes} min {seconds} s",
+    "{seconds} s": "{seconds} s",
+    "stage waiting": "wartet",
+    "stage sending": "wird gesendet",
+    "stage starting the engine": "Engine startet",
+    "stage choosing a style": "sucht einen Stil",
+    "stage painting the target": "malt das Ziel",
+    "stage cloaking": "überzieht",
+    "stage fitting to the eye": "passt ans Auge an",
+    "stage measuring": "misst",
+    "stage inserting": "wird eingefügt",
+    "state running": "läuft",
+    "state finished": "fertig, nicht eingefügt",
+    "state inserting": "wird eingefügt",
+    "state review": "zur Ansicht",
+    "state kept": "behalten",
+    "state discarded": "verworfen",
+    "state failed": "fehlgeschlagen",
+    "Shift {shift:.2f}, measured at {percent} % opacity. Noise as visible as all of it: {noise:.2f}.": (
+        "Verschiebung {shift:.2f}, gemessen bei {percent} % Deckkraft. Ebenso sichtbares Rauschen: {noise:.2f}."
+    ),
+    "LPIPS {alex:.3f}, largest change {change:.0f} of 255.": "LPIPS {alex:.3f}, größte Änderung {change:.0f} von 255.",
+    "This is a measurement, not a guarantee: cloaks of this kind have been broken.": (
+        "Das ist eine Messung, keine Garantie: Überzüge dieser Art sind schon gebrochen worden."
+    ),
+    "“{name}” was finished while the picture was closed.": "„{name}“ wurde fertig, während das Bild geschlossen war.",
+    "“{name}” is being cloaked already.": "„{name}“ wird bereits überzogen.",
+    "The picture was closed, so its cloak was dropped.": "Das Bild wurde geschlossen, der Überzug verworfen.",
+    "The layer was deleted, so its cloak was dropped.": "Die Ebene wurde gelöscht, der Überzug verworfen.",
+    "The cloaked layer was taken out.": "Die überzogene Ebene wurde entfernt.",
+    "The layer has another size now, so its cloak does not fit any more.": (
+        "Die Ebene hat jetzt eine andere Größe, der Überzug passt nicht mehr."
+    ),
+    "The layer has been painted on since; the cloak is of what it was before.": (
+        "Auf der Ebene wurde inzwischen gemalt; der Überzug gilt dem früheren Stand."
+    ),
+    "The layer is not wholly opaque, so it is hidden while its cloak is shown.": (
+        "Die Ebene ist nicht ganz deckend und deshalb verborgen, solange ihr Überzug zu sehen ist."
+    ),
+    "refused no_document": "Es ist kein Bild geöffnet.",
+    "refused no_layer": "Es ist keine Ebene ausgewählt.",
+    "refused mask": "Eine Maske hat keine eigenen Bildpunkte; wähle die Ebene, zu der sie gehört.",
+    "refused pass_through": "Eine Durchreichgruppe hat keine eigenen Bildpunkte; wähle eine Ebene darin.",
+    "refused colours": "Diesen Farbraum kann Krita nicht umrechnen.",
+    "note mask": "Es wird die Ebene überzogen, zu der die Maske gehört.",
+    "refused empty": "Auf dieser Ebene ist nichts gemalt.",
+    "refused no_selection": "Es ist nichts ausgewählt, oder die Auswahl liegt neben der Ebene.",
+    "refused too_small": "Das ist zu klein: mindestens 32 px je Seite sind nötig.",
+    "refused too_large": "Das ist zu groß, um es zu überziehen.",
+    "note hidden": "Die Ebene ist verborgen; sie wird trotzdem überzogen.",
+    "note locked": "Die Ebene ist gesperrt; sie bleibt unberührt, der Überzug kommt darüber.",
+    "note animated": "Nur das jetzige Bild der Animation wird überzogen.",
+    "note projection": "Es wird überzogen, was von der Ebene zu sehen ist.",
+}
+
+JAPANESE = {
+    "Glaze layer": "レイヤーを保護加工",
+    "Glaze selection": "選択範囲を保護加工",
+    "Cancel": "キャンセル",
+    "Try again": "再試行",
+    "Quality": "品質",
+    "Quick and weak": "速い・弱い",
+    "Standard": "標準",
+    "Thorough and slow": "丁寧・遅い",
+    "Strength": "強さ",
+    "Opacity of the cloak": "加工レイヤーの不透明度",
+    "Before (hold)": "加工前（長押し）",
+    "Show before": "加工前を表示",
+    "Difference ×8": "差分 ×8",
+    "Keep": "残す",
+    "Discard": "破棄",
+    "Insert": "挿入",
+    "History": "履歴",
+    "Kept.": "残しました。",
+    "Discarded.": "破棄しました。",
+    "Cancelled.": "キャンセルしました。",
+    "unnamed": "名称未設定",
+    "Glazed: {name}": "Glaze：{name}",
+    "The engine sleeps; the first picture wakes it.": "エンジンは休止中です。最初の画像で起動します。",
+    "Looking for the engine …": "エンジンを探しています …",
+    "Connected": "接続済み",
+    "Ready on {device}": "準備完了：{device}",
+    "The engine is starting.": "エンジンを起動しています。",
+    "The engine rests; the next picture wakes it.": "エンジンは休憩中です。次の画像で再開します。",
+    "The engine does not start; `glaze doctor` says why.": (
+        "エンジンが起動しません。`glaze doctor` で理由がわかります。"
+    ),
+    "{stage}, about {time} left": "{stage}（残り約 {time}）",
+    "{minutes} min {seconds} s": "{minutes} 分 {seconds} 秒",
+    "{seconds} s": "{seconds} 秒",
+    "stage waiting": "待機中",
+    "stage sending": "送信中",
+    "stage starting the engine": "エンジン起動中",
+    "stage choosing a style": "スタイルを選択中",
+    "stage painting the target": "目標を描画中",
+    "stage cloaking": "加工中",
+    "stage fitting to the eye": "見た目を調整中",
+    "stage measuring": "測定中",
+    "stage inserting": "挿入中",
+    "state running": "実行中",
+    "state finished": "完了・未挿入",
+    "state inserting": "挿入中",
+    "state review": "確認中",
+    "state kept": "保存済み",
+    "state discarded": "破棄済み",
+    "state failed": "失敗",
+    "Shift {shift:.2f}, measured at {percent} % opacity. Noise as visible as all of it: {noise:.2f}.": (
+        "変位 {shift:.2f}（不透明度 {percent} % で測定）。全体と同程度に見えるノイズ：{noise:.2f}。"
+    ),
+    "LPIPS {alex:.3f}, largest change {change:.0f} of 255.": "LPIPS {alex:.3f}、最大変化 {change:.0f}/255。",
+    "This is a measurement, not a guarantee: cloaks of this kind have been broken.": (
+        "これは測定値であり、保証ではありません。この種の加工は破られたことがあります。"
+    ),
+    "“{name}” was finished while the picture was closed.": "「{name}」は画像を閉じている間に完了しました。",
+    "“{name}” is being cloaked already.": "「{name}」はすでに加工中です。",
+    "The picture was closed, so its cloak was dropped.": "画像が閉じられたため、加工を破棄しました。",
+    "The layer was deleted, so its cloak was dropped.": "レイヤーが削除されたため、加工を破棄しました。",
+    "The cloaked layer was taken out.": "加工レイヤーが取り除かれました。",
+    "The layer has another size now, so its cloak does not fit any more.": (
+        "レイヤーの大きさが変わったため、加工が合わなくなりました。"
+    ),
+    "The layer has been painted on since; the cloak is of what it was before.": (
+        "その後レイヤーに描き込みがありました。加工は以前の状態のものです。"
+    ),
+    "The layer is not wholly opaque, so it is hidden while its cloak is shown.": (
+        "完全に不透明ではないレイヤーなので、加工を表示している間は元のレイヤーを隠します。"
+    ),
+    "refused no_document": "開いている画像がありません。",
+    "refused no_layer": "レイヤーが選択されていません。",
+    "refused mask": "マスクには画素がありません。マスクの付いたレイヤーを選んでください。",
+    "refused pass_through": "パススルーグループには画素がありません。中のレイヤーを選んでください。",
+    "refused colours": "この色空間は Krita で変換できません。",
+    "note mask": "マスクの付いたレイヤーを加工します。",
+    "refused empty": "このレイヤーには何も描かれていません。",
+    "refused no_selection": "選択範囲がないか、レイヤーの外にあります。",
+    "refused too_small": "小さすぎます。各辺 32 px 以上が必要です。",
+    "refused too_large": "大きすぎて加工できません。",
+    "note hidden": "レイヤーは非表示ですが、加工します。",
+    "note locked": "レイヤーはロックされています。元は変えず、上に加工レイヤーを置きます。",
+    "note animated": "アニメーションの現在のフレームだけを加工します。",
+    "note projection": "レイヤーの見えている状態を加工します。",
+}
+
+ENGLISH = {
+    "refused no_document": "No picture is open.",
+    "refused no_layer": "No layer is selected.",
+    "refused mask": "A mask has no pixels of its own; select the layer that it belongs to.",
+    "refused pass_through": "A pass-through group has no pixels of its own; select a layer in it.",
+    "refused colours": "Krita cannot convert this colour space.",
+    "note mask": "The layer that the mask belongs to is cloaked.",
+    "refused empty": "Nothing is painted on this layer.",
+    "refused no_selection": "Nothing is selected, or the selection lies beside the layer.",
+    "refused too_small": "This is too small: at least 32 px a side are needed.",
+    "refused too_large": "This is too large to cloak.",
+    "note hidden": "The layer is hidden; it is cloaked all the same.",
+    "note locked": "The layer is locked; it stays untouched, and the cloak comes above it.",
+    "note animated": "Only the current frame of the animation is cloaked.",
+    "note projection": "What is visible of the layer is cloaked.",
+    "state finished": "finished, not put in",
+    "state review": "for review",
+}
+
+LANGUAGES = {"de": GERMAN, "ja": JAPANESE}
+
+
+def language():
+    """Two letters: Krita's own language setting if there is one, else the system's."""
+    return (os.environ.get("LANGUAGE") or QtCore.QLocale().name())[:2]
+
+
+def tr(text, **values):
+    """A text in the artist's language, with its values filled in. Keys such as "state kept" name a short word."""
+    known = LANGUAGES.get(language(), {}).get(text) or ENGLISH.get(text)
+    if known is None:
+        known = text.partition(" ")[2] if text.startswith(("stage ", "state ")) else text
+    return known.format(**values) if values else known
+
+
+def refused(refusal):
+    """Why something cannot be cloaked."""
+    return tr(f"refused {refusal.code}")
