@@ -29,6 +29,7 @@ from glaze_plugin.messages import (
     Failed,
     Fetch,
     Forget,
+    Frame,
     Goodbye,
     Jobs,
     ListJobs,
@@ -69,7 +70,7 @@ class Stream:
 
 
 Content = Union[bytes, Raster, Stream]
-Sink = Callable[[bytes], None]
+Sink = Callable[[Frame], None]
 Listener = Callable[["Job", Message], None]
 OnProgress = Callable[[Progress], None]
 OnPreview = Callable[[Preview], None]
@@ -123,8 +124,8 @@ class _Incoming:
         self.step = part.raster.band_rows(band) * part.raster.row_bytes if part.raster else band
         self._ahead = max(ahead, self.step)
         self.asked = self.come = 0
-        self.data = bytearray()
-        self._sink = sink or self.data.extend
+        self.data = bytearray(0 if sink else part.size)
+        self._sink = sink or self._keep
 
     def questions(self, job: str) -> Iterator[Fetch]:
         """What to ask for now."""
@@ -138,8 +139,11 @@ class _Incoming:
         length = min(self.step, self.part.size - self.come)
         if chunk.part != self.part.name or chunk.offset != self.come or len(chunk.payload) != length:
             raise GlazeError("band_size", "The daemon sent another part of the result than it was asked for.")
-        self._sink(bytes(chunk.payload))
+        self._sink(chunk.payload)
         self.come += length
+
+    def _keep(self, payload: Frame) -> None:
+        self.data[self.come : self.come + len(payload)] = payload
 
     def restart(self) -> None:
         """What was asked of a daemon that has gone is asked again."""

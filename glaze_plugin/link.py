@@ -95,17 +95,17 @@ class Link:
             if not self._reached():
                 break
             try:
-                data = self._socket.recv(1 << 20)
+                count = self._socket.recv_into(self._dealer.room())
             except BlockingIOError:
                 break
             except OSError as error:
                 raise _gone() from error
-            if not data:
+            if not count:
                 if messages:
                     return messages  # the next call says that it has gone
                 raise _gone()
             self._last_heard = time.monotonic()
-            messages.extend(self._parse(data))
+            messages.extend(self._parse(count))
         self._heartbeat()
         self.flush()
         return messages
@@ -134,9 +134,9 @@ class Link:
             self._connected = bool(writable)
         return self._connected
 
-    def _parse(self, data: bytes) -> list[Message]:
+    def _parse(self, count: int) -> list[Message]:
         try:
-            return [from_frames(frames) for frames in self._dealer.receive(data)]
+            return [from_frames(frames) for frames in self._dealer.took(count)]
         except AccessDenied as error:
             raise DaemonUnavailable("not_ours", "The daemon on that port has another token.") from error
         except ZmtpError as error:

@@ -17,7 +17,7 @@ from typing import Any, ClassVar, TypeVar, Union
 from glaze_plugin.errors import GlazeError
 from glaze_plugin.raster import RasterFormat
 
-Frame = Union[bytes, memoryview]
+Frame = Union[bytes, bytearray, memoryview]
 """Pixels travel as views, so that a canvas is not copied to be sent."""
 
 PROTOCOL = 1

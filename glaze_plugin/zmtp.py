@@ -10,12 +10,16 @@ import struct
 from collections.abc import Callable, Sequence
 from typing import Union
 
-Buffer = Union[bytes, memoryview]
+Body = Union[bytes, bytearray]
+"""A frame that has come; a long one in the buffer into which it was read."""
+Buffer = Union[bytes, bytearray, memoryview]
 
 GREETING = b"\xff" + bytes(8) + b"\x7f" + b"\x03\x01" + b"PLAIN".ljust(20, b"\0") + b"\0" + bytes(31)
 LIBZMQ_ERROR = b"^RROR"
 """How libzmq 4.3 spells the PLAIN server's ERROR command: its source says "\\x5ERROR", which C reads as "^RROR"."""
 MORE, LONG, COMMAND = 1, 2, 4
+SPACE = 1 << 16
+"""Bytes that are read at once; a longer frame is read into its own buffer."""
 MAX_FRAMES = 8
 """Frames in one message; a peer that sends more is cut off."""
 MAX_COMMAND = 1024
@@ -40,12 +44,15 @@ class Dealer:
         self.max_frame = max_frame
         self.ready = False
         self._incoming = bytearray()
-        self._frames: list[bytes] = []
+        self._space = memoryview(bytearray(SPACE))
+        self._long: tuple[int, bytearray] | None = None
+        self._missing = memoryview(b"")
+        self._frames: list[Body] = []
         self._outgoing: list[Buffer] = [GREETING]
         self._held: list[Buffer] = []
         self._pong: list[Buffer] = []
         self._awaited = b"WELCOME"
-        self._step: Callable[[list[list[bytes]]], bool] = self._greeting
+        self._step: Callable[[list[list[Body]]], bool] = self._greeting
         hello = bytes([len(username)]) + username + bytes([len(password)]) + password
         self._hello = b"\x05HELLO" + hello
 
@@ -75,18 +82,36 @@ class Dealer:
 
     # ---- input ----
 
-    def receive(self, data: bytes) -> list[list[bytes]]:
+    def receive(self, data: Buffer) -> list[list[Body]]:
         """Take bytes from the socket and return the messages that they complete, each a list of frames.
 
         Raises ZmtpError when the peer breaks the protocol; the connection is then of no further use.
         """
-        self._incoming += data
-        messages: list[list[bytes]] = []
+        messages: list[list[Body]] = []
+        view = memoryview(data)
+        while view:
+            room = self.room()[: len(view)]
+            room[:] = view[: len(room)]
+            view = view[len(room) :]
+            messages += self.took(len(room))
+        return messages
+
+    def room(self) -> memoryview:
+        """Where the next bytes belong: who reads a socket into it and then calls `took` saves copies of long frames."""
+        return self._missing or self._space
+
+    def took(self, count: int) -> list[list[Body]]:
+        """The same as `receive`, for the first `count` bytes of `room()`."""
+        if self._missing:
+            self._missing = self._missing[count:]
+        else:
+            self._incoming += self._space[:count]
+        messages: list[list[Body]] = []
         while self._step(messages):
             pass
         return messages
 
-    def _greeting(self, messages: list[list[bytes]]) -> bool:
+    def _greeting(self, messages: list[list[Body]]) -> bool:
         start = bytes(self._incoming[:10])
         if start and (start[0] != 0xFF or (len(start) == 10 and start[9] != 0x7F)):
             raise ZmtpError("The peer does not speak ZMTP.")
@@ -100,7 +125,7 @@ class Dealer:
         self._step = self._handshake
         return True
 
-    def _handshake(self, messages: list[list[bytes]]) -> bool:
+    def _handshake(self, messages: list[list[Body]]) -> bool:
         frame = self._next_frame()
         if frame is None:
             return False
@@ -123,7 +148,7 @@ class Dealer:
             self._step = self._traffic
         return True
 
-    def _traffic(self, messages: list[list[bytes]]) -> bool:
+    def _traffic(self, messages: list[list[Body]]) -> bool:
         frame = self._next_frame()
         if frame is None:
             return False
@@ -141,8 +166,13 @@ class Dealer:
             self._frames = []
         return True
 
-    def _next_frame(self) -> tuple[int, bytes] | None:
+    def _next_frame(self) -> tuple[int, Body] | None:
         """The next whole frame as (flags, body), or None until more bytes come."""
+        if self._missing:
+            return None
+        if self._long:
+            frame, self._long = self._long, None
+            return frame
         buffer = self._incoming
         if not buffer:
             return None
@@ -155,12 +185,17 @@ class Dealer:
         size = struct.unpack_from(">Q", buffer, 1)[0] if flags & LONG else buffer[1]
         if size > (self.max_frame if self.ready and not flags & COMMAND else MAX_COMMAND):
             raise ZmtpError(f"The peer announced a frame of {size} bytes.")
-        if len(buffer) < head + size:
-            return None
-        with memoryview(buffer) as view:
-            body = bytes(view[head : head + size])
-        del buffer[: head + size]
-        return flags, body
+        here = len(buffer) - head
+        if here >= size:
+            body = bytes(buffer[head : head + size])
+            del buffer[: head + size]
+            return flags, body
+        if size > SPACE:
+            long = bytearray(size)
+            long[:here] = buffer[head:]
+            self._long, self._missing = (flags, long), memoryview(long)[here:]
+            buffer.clear()
+        return None
 
 
 def _framed(flags: int, body: Buffer) -> list[Buffer]:
@@ -170,7 +205,7 @@ def _framed(flags: int, body: Buffer) -> list[Buffer]:
     return [head, body] if size else [head]
 
 
-def _command(flags: int, body: bytes) -> tuple[bytes, bytes]:
+def _command(flags: int, body: Body) -> tuple[Body, Body]:
     if not flags & COMMAND or not body or len(body) < 1 + body[0]:
         raise ZmtpError("The peer sent a broken command.")
     end = 1 + body[0]

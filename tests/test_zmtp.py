@@ -10,7 +10,7 @@ import pytest
 import zmq
 from zmq.auth.thread import ThreadAuthenticator
 
-from glaze_plugin.zmtp import AccessDenied, Buffer, Dealer, ZmtpError
+from glaze_plugin.zmtp import AccessDenied, Body, Buffer, Dealer, ZmtpError
 
 LIMIT = 1 << 22
 
@@ -22,7 +22,7 @@ class Wire:
         self.dealer = Dealer(b"client", password, limit)
         self.chunk = chunk
         self.socket = socket.create_connection(("127.0.0.1", port), 5)
-        self.inbox: list[list[bytes]] = []
+        self.inbox: list[list[Body]] = []
 
     def flush(self) -> None:
         for buffer in self.dealer.take_output():
@@ -44,7 +44,7 @@ class Wire:
         self.dealer.send(frames)
         self.flush()
 
-    def receive(self) -> list[bytes]:
+    def receive(self) -> list[Body]:
         while not self.inbox:
             self.turn()
         return self.inbox.pop(0)

@@ -15,6 +15,7 @@ import signal
 import sqlite3
 import sys
 import time
+from collections import deque
 from pathlib import Path
 from typing import IO
 
@@ -40,6 +41,8 @@ from glaze_server.zap import DOMAIN, Gatekeeper
 log = logging.getLogger("glaze.daemon")
 
 POLL_MS = 200
+RETRY_MS = 10
+"""ms between two tries to send to a client that is slow to read."""
 TICK_SECONDS = 1.0
 """s between two looks whether the clients of open jobs are still there, and our own files."""
 CANCEL_SECONDS = 2.0
@@ -48,9 +51,14 @@ IDLE_SECONDS = 600.0
 """s after which a worker without work gives its memory back: artists paint on the same device."""
 LISTED_JOBS = 500
 """The newest jobs, which fit into one message."""
+KEPT_MEMORY = 31 << 20
+"""Half of the freed bytes that glibc may keep: bands come and go, and a fresh page costs more than copying into it."""
 RECEIVE_QUEUE = 8
 """Messages of one client that wait inside ZeroMQ; with the band size this bounds the daemon's memory."""
-
+SEND_QUEUE = 8
+"""The same for what goes out. What does not fit waits with us, chunks as the requests for them."""
+MAX_LATE = 1000
+"""Messages that wait with us for one client, at most."""
 
 EXPOSED = (
     "Warning: other machines can reach this daemon, and pictures and its token travel unencrypted. "
@@ -65,6 +73,7 @@ class Daemon:
         """held: the lock of `glaze_plugin.lock`. host: numeric address to listen on."""
         self._log_file = log_file
         self._lock = held
+        bytearray(KEPT_MEMORY)  # glibc learns from the largest block that was freed; the pages are never touched
         self._started = time.monotonic()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         token, worker_token = secrets.token_hex(32), secrets.token_hex(32)
@@ -74,12 +83,14 @@ class Daemon:
         self._router.setsockopt(zmq.ZAP_DOMAIN, DOMAIN)
         self._router.setsockopt(zmq.MAXMSGSIZE, m.MAX_PAYLOAD)
         self._router.setsockopt(zmq.RCVHWM, RECEIVE_QUEUE)
+        self._router.setsockopt(zmq.SNDHWM, SEND_QUEUE)
         self._router.setsockopt(zmq.LINGER, 500)
         self._router.setsockopt(zmq.ROUTER_MANDATORY, 1)  # tells us when a client has gone
         port = self._router.bind_to_random_port(f"tcp://{host}")
         self.connection = Connection(host, port, token, os.getpid(), m.PROTOCOL, __version__, time.time())
         self._jobs = Jobs(places.state() / "jobs")
         self._worker = WorkerProcess(f"tcp://{host}:{port}", worker_token, log_file.parent / "worker.out")
+        self._late: dict[bytes, deque[m.Message]] = {}
         self._worker_route: bytes | None = None
         self._ready: Ready | None = None
         self._running: Job | None = None
@@ -97,17 +108,19 @@ class Daemon:
         poller.register(self._gate.socket, zmq.POLLIN)
         poller.register(self._router, zmq.POLLIN)
         while not self._stopping:
-            events = dict(poller.poll(POLL_MS))
+            events = dict(poller.poll(RETRY_MS if self._late else POLL_MS))
             if self._gate.socket in events:
                 self._gate.answer()
             if self._router in events:
                 self._receive()
+            self._send_late()
             self._watch_worker()
             self._start_next()
             if time.monotonic() >= self._next_tick:
                 self._next_tick = time.monotonic() + TICK_SECONDS
                 self._watch_clients()
                 self._watch_files()
+                self._jobs.settle()
 
     def stop(self) -> None:
         """Make `run` return; safe in a signal handler."""
@@ -154,16 +167,40 @@ class Daemon:
         self._send(peer, m.Refused(code=error.code, sentence=error.sentence, remedy=error.remedy, job=job))
 
     def _send(self, peer: bytes | None, msg: m.Message) -> bool:
-        """Send to one peer; whether it is still there. One that reads nothing for long misses the message."""
+        """Send to one peer, later where it is slow to read; whether it is still there. A Fetch stands for its chunk."""
         if peer is None:
             return False
+        trouble = zmq.EAGAIN if peer in self._late else self._send_now(peer, msg)
+        if trouble == zmq.EAGAIN and not isinstance(msg, (m.Progress, m.Preview, m.Tick)):
+            late = self._late.setdefault(peer, deque())
+            if len(late) < MAX_LATE:
+                late.append(msg)
+        return trouble != zmq.EHOSTUNREACH
+
+    def _send_now(self, peer: bytes, msg: m.Message) -> int:
+        """0, zmq.EAGAIN for a peer that is slow to read, or zmq.EHOSTUNREACH for one that has gone."""
+        if isinstance(msg, m.Fetch):
+            msg = m.Chunk(job=msg.job, part=msg.part, offset=msg.offset, payload=self._jobs.read(msg))
         try:
             self._router.send_multipart([peer, *m.to_frames(msg)], zmq.NOBLOCK)
         except zmq.ZMQError as error:
             if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
                 raise
-            return error.errno == zmq.EAGAIN
-        return True
+            return error.errno
+        return 0
+
+    def _send_late(self) -> None:
+        """Try again what was too much for the peers that it is for."""
+        for peer, late in list(self._late.items()):
+            while late:
+                try:
+                    if self._send_now(peer, late[0]) == zmq.EAGAIN:
+                        break
+                except (GlazeError, OSError) as error:
+                    log.info("a chunk is no longer there: %s", error)
+                late.popleft()
+            else:
+                del self._late[peer]
 
     def _from_client(self, peer: bytes, msg: m.Message) -> None:
         match msg:
@@ -177,8 +214,7 @@ class Daemon:
                 self._submitted(peer, self._jobs.store(msg))
             case m.Fetch():
                 self._own(peer, msg.job)
-                payload = self._jobs.read(msg)
-                self._send(peer, m.Chunk(job=msg.job, part=msg.part, offset=msg.offset, payload=payload))
+                self._send(peer, msg)
             case m.Forget():
                 self._forget(peer, self._own(peer, msg.job))
             case m.Watch():

@@ -6,13 +6,16 @@ the worker at any moment loses neither an accepted job nor a finished result.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import shutil
 import sqlite3
 import time
+import uuid
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,6 +32,8 @@ DISK_LIMIT = 16 << 30
 """Bytes that all jobs together may take; the oldest finished ones make room first."""
 KEPT_SECONDS = 7 * 24 * 3600.0
 """s for which a finished job waits for its client."""
+SYNC_BYTES = 8 << 20
+"""Of what comes in, that much is put on the disk while the rest comes."""
 MAX_OPEN = 256
 """Unfinished jobs of one client."""
 REMEMBERED = 1000
@@ -57,6 +62,7 @@ class Job:
     """One job. state: receiving → waiting → running → done | failed.
 
     client: who submitted it, for fairness. followers: routing ids of the clients that are told of it and may act on it.
+    syncs: what is being put on the disk beside: of what comes in, then the result.
     """
 
     submit: Submit
@@ -67,6 +73,7 @@ class Job:
     received: dict[str, int] = field(default_factory=dict)
     progress: Progress | None = None
     end: Done | Failed | None = None
+    syncs: list[Future[None]] = field(default_factory=list)
     submitted: float = 0.0
     ended: float = 0.0
     crashes: int = 0
@@ -88,6 +95,17 @@ class Job:
         size = sum(part.size for part in self.submit.parts)
         return size + _bytes_of(self.folder / "in" / CHECKPOINT) if self.progress else size
 
+    @property
+    def unsettled(self) -> bool:
+        """Whether it has a result that may not be on the disk yet."""
+        return self.state == "done" and (self.folder / "in").exists()
+
+    def results(self) -> Iterator[tuple[Path, int]]:
+        """The files of its result and their sizes, bytes."""
+        if isinstance(self.end, Done):
+            for part in self.end.parts:
+                yield self.folder / "out" / part.name, part.size
+
     def describe(self) -> dict[str, Any]:
         """One entry of the `jobs` message."""
         share = self.progress.step / self.progress.steps if self.progress and self.progress.steps else 0.0
@@ -108,6 +126,7 @@ class Jobs:
         self._folder = private(folder)
         self._records = sqlite3.connect(folder / "jobs.sqlite3", isolation_level=None)
         self._records.executescript(SCHEMA)
+        self._disk = ThreadPoolExecutor(1)
         self._clock = time.time() - time.monotonic()
         self._jobs = {job.id: job for job in self._recover()}
         self._last_served: dict[str, int] = {}
@@ -128,6 +147,8 @@ class Jobs:
                 if end is not None:
                     job.end, job.ended = _message(end, ENDS), min(ended, self.now())
                     job.state = "done" if isinstance(job.end, Done) else "failed"
+                if job.unsettled and not all(_bytes_of(file) == size for file, size in job.results()):
+                    job.state, job.end = "waiting", None  # the power failed before the result was on the disk
                 yield job
             except m.ProtocolError as error:
                 log.warning("job %s was written by another version and is left aside: %s", id, error)
@@ -135,6 +156,7 @@ class Jobs:
                     self._try_to_record("DELETE FROM jobs WHERE id = ?", (id,))  # and its folder with it, below
 
     def close(self) -> None:
+        self._disk.shutdown()
         self._records.close()
 
     def now(self) -> float:
@@ -214,6 +236,8 @@ class Jobs:
         with open(job.folder / "in" / part.name, "ab") as file:
             file.write(upload.payload)
         job.received[part.name] += len(upload.payload)
+        if job.received[part.name] // SYNC_BYTES > upload.offset // SYNC_BYTES:
+            job.syncs.append(self._disk.submit(_sync, job.folder / "in" / part.name))
         self._accept_when_whole(job)
         return job
 
@@ -221,6 +245,9 @@ class Jobs:
         """When the last band has come, put the job on disk for good: its files first, its record last."""
         if any(job.received[part.name] < part.size for part in job.submit.parts):
             return
+        for sync in job.syncs:
+            sync.result()  # the system tells of a write error once only
+        job.syncs.clear()
         for part in job.submit.parts:
             _sync(job.folder / "in" / part.name)
         _sync(job.folder / "in")
@@ -272,16 +299,38 @@ class Jobs:
         return True
 
     def finish(self, job: Job, end: Done | Failed) -> None:
-        """Close a job for good; what came in is no longer needed. A job that was never accepted is dropped."""
+        """Close a job for good; what came in stays until a result is settled. A job never accepted is dropped."""
         accepted = job.state != "receiving"
         job.state, job.end, job.ended = "done" if isinstance(end, Done) else "failed", end, self.now()
-        if accepted:
-            change = 'UPDATE jobs SET ended = ?, "end" = ? WHERE id = ?'
-            if not self._try_to_record(change, (job.ended, _bytes(end), job.id)):
-                return  # what came in is kept, since the next daemon will run the job again
-            shutil.rmtree(job.folder if isinstance(end, Failed) else job.folder / "in", ignore_errors=True)
-        else:
+        if not accepted:
             self.forget(job.id)
+        elif self._record_end(job) and isinstance(end, Failed):
+            self._remove(job.folder)
+
+    def _record_end(self, job: Job) -> bool:
+        """Where that fails, what came in is kept, since the next daemon will run the job again."""
+        assert job.end
+        change = 'UPDATE jobs SET ended = ?, "end" = ? WHERE id = ?'
+        return self._try_to_record(change, (job.ended, _bytes(job.end), job.id))
+
+    def settle(self) -> None:
+        """Called now and then: put the results that nobody has taken at once on the disk, beside other work.
+
+        A kill loses nothing before; where the power fails before, the job runs again.
+        """
+        for job in self._jobs.values():
+            if not job.unsettled:
+                continue
+            if not job.syncs:
+                files = [file for file, _ in job.results()]
+                job.syncs = [self._disk.submit(_sync, path) for path in (*files, job.folder / "out")]
+            elif all(sync.done() and not sync.exception() for sync in job.syncs) and self._record_end(job):
+                self._remove(job.folder / "in")
+
+    def _remove(self, folder: Path) -> None:
+        """Remove a folder beside other work, which takes long where files are large. Its name is free at once."""
+        with contextlib.suppress(OSError):
+            self._disk.submit(shutil.rmtree, folder.rename(self._folder / uuid.uuid4().hex), ignore_errors=True)
 
     # ---- finished ----
 
@@ -302,7 +351,7 @@ class Jobs:
         known = self._jobs.get(job)
         if known and known.end:
             self._try_to_record("DELETE FROM jobs WHERE id = ?", (job,))
-            shutil.rmtree(known.folder, ignore_errors=True)
+            self._remove(known.folder)
             del self._jobs[job]
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import mmap
 import os
 import sys
 import threading
@@ -80,19 +81,26 @@ def engine() -> ModuleType:
     return import_module(os.environ.get("GLAZE_TASKS", "glaze_server.engine.tasks"))
 
 
+def _content(file: Path, part: m.Part) -> bytes | mmap.mmap:
+    """A file's bytes. Pixels are many and stay where they are: the system holds them in memory anyway."""
+    if part.raster is None:
+        return file.read_bytes()
+    with open(file, "rb") as opened:
+        return mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+
+
 def run_job(run: w.Run, talk: Conversation) -> m.Done | m.Failed | w.Paused:
     """Run one job; whatever goes wrong becomes a message."""
     tasks = engine()
     folder = Path(run.folder)
-    inputs = {part.name: tasks.Input((folder / "in" / part.name).read_bytes(), part.raster) for part in run.parts}
+    inputs = {part.name: tasks.Input(_content(folder / "in" / part.name, part), part.raster) for part in run.parts}
     try:
         result = tasks.run(run.kind, inputs, run.settings, talk, folder / "in" / CHECKPOINT)
         parts = []
         for name, output in result.parts.items():
             with open(folder / "out" / name, "wb") as file:
-                file.write(output.data)
-                file.flush()
-                os.fsync(file.fileno())
+                for offset in range(0, len(output.data), m.BAND):  # at once, mapped pixels would be copied page by page
+                    file.write(memoryview(output.data)[offset : offset + m.BAND])
             parts.append(m.Part(name, len(output.data), output.layout))
         return m.Done(job=run.job, parts=parts, report=json.loads(json.dumps(result.report, allow_nan=False)))
     except Paused:

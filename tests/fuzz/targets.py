@@ -32,7 +32,7 @@ from glaze_plugin.connection import CLIENT_USER, Connection
 from glaze_plugin.errors import DaemonUnavailable, GlazeError
 from glaze_plugin.link import Link
 from glaze_plugin.raster import Raster, RasterFormat
-from glaze_plugin.zmtp import MAX_COMMAND, MAX_FRAMES, Dealer, ZmtpError
+from glaze_plugin.zmtp import MAX_COMMAND, MAX_FRAMES, Body, Dealer, ZmtpError
 from glaze_server import jobs as jobs_module
 from glaze_server.daemon import Daemon
 from glaze_server.worker_messages import WORKER_USER
@@ -74,7 +74,7 @@ class Listener:
 
     def __init__(self) -> None:
         self.dealer = Dealer(b"client", b"secret", LIMIT)
-        self.messages: list[list[bytes]] = []
+        self.messages: list[list[Body]] = []
         self.error = ""
 
     def hear(self, data: bytes) -> None:
