@@ -148,6 +148,7 @@ def daemon(data: bytes) -> None:
         if not job.end:
             one._cancel(job)
         one._jobs.forget(job.id)
+    one._jobs._disk.submit(int).result()  # what was to be removed has been
     left = {path.name.split(".")[0] for path in one._jobs._folder.iterdir()}
     assert left == {"jobs"}, left
 
