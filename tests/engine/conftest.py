@@ -22,21 +22,22 @@ Piece = Callable[[int, int], Image.Image]
 
 
 class Recorder:
-    """A reporter that remembers what it was told, and cancels the job at its `cancel_at`-th call."""
+    """A reporter that remembers what it was told, and stops the job at its `stop_at`-th call."""
 
-    def __init__(self, cancel_at: int = 0) -> None:
+    def __init__(self, stop_at: int = 0, reason: Exception | None = None) -> None:
         self.stages: list[str] = []
         self.steps: list[int] = []
         self.totals: list[int] = []
         self.previews: list[tuple[RasterFormat, bytes]] = []
-        self._cancel_at = cancel_at
+        self._stop_at = stop_at
+        self._reason = reason or Cancelled("cancelled", "The job was cancelled.")
 
     def progress(self, stage: str, step: int, steps: int) -> None:
         self.stages.append(stage)
         self.steps.append(step)
         self.totals.append(steps)
-        if len(self.steps) == self._cancel_at:
-            raise Cancelled("cancelled", "The job was cancelled.")
+        if len(self.steps) == self._stop_at:
+            raise self._reason
 
     def preview(self, layout: RasterFormat, pixels: bytes) -> None:
         self.previews.append((layout, pixels))

@@ -13,6 +13,7 @@ from glaze_server.engine import encoders, perception
 from glaze_server.engine.checkpoint import Checkpoint
 from glaze_server.engine.cloak import Subject, optimise
 from glaze_server.engine.perception import Budget
+from glaze_server.engine.progress import Paused
 from glaze_server.engine.settings import Quality
 
 
@@ -26,15 +27,15 @@ def subject() -> Subject:
     return Subject(picture, None, target, perception.EPSILON * perception.jnd_map(picture))
 
 
-def run(file: Path | None, kill_at: int = 0) -> tuple[Tensor, int]:
-    """δ after 8 iterations, and how often `step` was called; killed after `kill_at` of them."""
+def run(file: Path | None, stop_at: int = 0, reason: Exception | None = None) -> tuple[Tensor, int]:
+    """δ after 8 iterations, and how often `step` was called; killed after `stop_at` of them, or what `reason` says."""
     calls = 0
 
     def step(_: Tensor) -> None:
         nonlocal calls
         calls += 1
-        if calls == kill_at:
-            raise Killed
+        if calls == stop_at:
+            raise reason or Killed
 
     quality = Quality(iterations=8, scales=2)
     return optimise(subject(), [encoders.load("embedded")], quality, Budget(), 5, step, Checkpoint(file)), calls
@@ -58,3 +59,36 @@ def test_a_damaged_checkpoint_counts_as_none(tmp_path: Path) -> None:
     for content in (b"", b"x" * 100, b"\x08" + bytes(7) + b"{}      "):
         file.write_bytes(content)
         assert Checkpoint(file).load() is None
+
+
+def test_a_paused_run_is_saved_at_once_and_ends_as_an_undisturbed_one(tmp_path: Path) -> None:
+    file = tmp_path / "checkpoint"
+    with pytest.raises(Paused):
+        run(file, 2, Paused())
+    saved = Checkpoint(file).load()
+    assert saved and saved[1]["done"] == 2
+    assert torch.equal(run(file)[0], run(None)[0])
+
+
+def test_a_save_that_finds_no_room_keeps_the_one_before(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    resource = pytest.importorskip("resource")
+    small, large = {"delta": torch.zeros(1)}, {"delta": torch.zeros(1 << 20)}
+    checkpoint = Checkpoint(tmp_path / "checkpoint")
+    checkpoint.save(small, {})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, before[1]))
+    checkpoint.save(large, {})
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert "cannot be saved" in caplog.text
+    assert checkpoint.load() == (small, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+
+def test_a_checkpoint_that_cannot_be_written_does_not_fail_the_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "SAVE_SECONDS", 0.0)
+    delta, calls = run(tmp_path / "gone" / "checkpoint")
+    assert torch.equal(delta, run(None)[0])
+    assert calls == 8
+    assert "cannot be saved" in caplog.text

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from glaze_plugin.errors import Cancelled, GlazeError
 from glaze_server.engine import measure, perception
 from glaze_server.engine.cloak import MIN_SCALED, Objective, Subject, optimise
+from glaze_server.engine.device import Compute
 from glaze_server.engine.encoders import Encoder
 from glaze_server.engine.perception import EPSILON, Budget, Eye, jnd_map
 from glaze_server.engine.pixels import rounded
@@ -119,14 +120,14 @@ def test_step_is_called_after_each_iteration_and_may_stop_it(subject: Subject, e
 
 
 def test_small_renditions_are_left_out_and_the_full_size_never(embedded: Encoder, scene: Scene) -> None:
-    objective = Objective(subject_of(scene(72, 80)), [embedded])
+    objective = Objective(subject_of(scene(72, 80)), [embedded], Compute())
     assert objective.scales == [1.0, 0.5]
     assert all(72 * scale >= MIN_SCALED for scale in objective.scales)
     assert all(objective.draw_scales(random.Random(seed), 3)[0] == 1.0 for seed in range(5))
 
 
 def test_the_gradient_is_the_slope_of_the_relative_distance(subject: Subject, pooled: Encoder) -> None:
-    objective = Objective(subject, [pooled])
+    objective = Objective(subject, [pooled], Compute())
     delta = torch.zeros_like(subject.colour)
     gradient = objective.gradient(delta, 1.0, (0, 0), 1.0)
     goal, clean = pooled(subject.target), pooled(subject.colour)

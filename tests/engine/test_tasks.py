@@ -7,19 +7,22 @@ import io
 import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from glaze_plugin.errors import Cancelled
+from glaze_plugin.errors import Cancelled, GlazeError
 from glaze_plugin.raster import CHANNEL_ORDERS, RasterFormat
-from glaze_server.engine import measure, progress, styles, tasks
+from glaze_server.engine import device, measure, progress, styles, tasks
 from glaze_server.engine.perception import Budget, Eye
 from glaze_server.engine.pixels import from_8bit
+from glaze_server.engine.progress import Paused
 from glaze_server.engine.settings import Settings
 from glaze_server.engine.survival import TRANSFORMS
 from glaze_server.engine.tasks import Input, Output, Result
@@ -32,7 +35,7 @@ QUICK = {"quality": "preview", "style": "dusk"}
 SIDE = 64
 
 FIGURES = {"lpips", "max_change", "flat_rms", "psnr", "targeted_shift", "survival", "noise_control"}
-CHOSEN = {"encoders", "style"}
+CHOSEN = {"encoders", "style", "device", "notes"}
 ASKED = {"size", "bytes", "seconds", "strength", "quality", "seed"}
 
 
@@ -414,14 +417,50 @@ def test_previews_are_small_pictures_on_the_way(picture: Image.Image, monkeypatc
 
 @pytest.mark.parametrize("call", [1, 2, 8, 20])
 def test_a_job_can_be_cancelled_at_any_step(picture: Image.Image, call: int) -> None:
-    reporter = Recorder(cancel_at=call)
+    reporter = Recorder(stop_at=call)
     with pytest.raises(Cancelled):
         protect(picture, reporter)
     assert len(reporter.steps) == call
 
 
+def test_a_paused_job_is_taken_up_again_and_gives_the_same_bytes(
+    picture: Image.Image, cloaked: Result, tmp_path: Path
+) -> None:
+    inputs = {"picture": as_input(picture)}
+    settings = {**QUICK, "style": "auto"}
+    checkpoint = tmp_path / "checkpoint"
+    with pytest.raises(Paused):
+        tasks.run("protect", inputs, settings, Recorder(stop_at=17, reason=Paused()), checkpoint)
+    assert checkpoint.exists()
+    result = tasks.run("protect", inputs, settings, Recorder(), checkpoint)
+    assert result.parts["result"] == cloaked.parts["result"]
+
+
+def test_a_report_says_what_computed_it_and_what_was_given_up(cloaked: Result) -> None:
+    assert cloaked.report["device"] == tasks.abilities()["device"]
+    assert cloaked.report["notes"] == []
+
+
+def test_memory_that_runs_out_outside_the_networks_is_said_too(
+    picture: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "transfer", lambda *_: torch.empty(1 << 50))  # no machine has as much
+    with refusal("memory", GlazeError):
+        protect(picture)
+
+
+def test_a_device_that_cannot_be_used_fails_the_job_and_not_the_worker(
+    picture: Image.Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLAZE_DEVICE", "cuda:99")
+    assert "cuda:99" in tasks.abilities()["device"]
+    with refusal("device"):
+        protect(picture)
+
+
 def test_this_machines_abilities_are_told() -> None:
     abilities = tasks.abilities()
+    assert abilities["device"] == str(device.choose())
     assert "embedded" in abilities["encoders"]
     assert abilities["styles"] == list(styles.STYLES)
 

@@ -10,9 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from glaze_server.engine import tiles
+from glaze_server.engine.device import CORE, Compute, Device
 from glaze_server.engine.encoders import STRIDE, Encoder
 
 SIZES = [(1000, 2100), (1, 1), (33, 4097), (768 + 128, 768 + 129), (1537, 2305)]
+SMALL = Device(core=64)
 
 
 def latents(length: int) -> int:
@@ -39,13 +41,13 @@ def test_a_window_keeps_the_encoders_grid_and_its_core_lies_inside(height: int, 
 
 
 def test_memory_is_bounded_whatever_the_size() -> None:
-    longest = tiles.CORE + 2 * tiles.HALO
+    longest = CORE + 2 * tiles.HALO
     for window in tiles.windows(65_000, 20_000):
         assert all(side.stop - side.start <= longest for side in window.outer)
 
 
 def test_a_picture_that_fits_is_one_window() -> None:
-    side = tiles.CORE + 2 * tiles.HALO
+    side = CORE + 2 * tiles.HALO
     assert len(tiles.windows(side, side)) == 1
     assert len(tiles.windows(side, side + 1)) > 1
 
@@ -59,19 +61,19 @@ def test_the_tiled_latent_is_that_of_the_whole_picture(
 ) -> None:
     x = scene(201, 267)
     whole = tiles.encode(embedded, x)
-    monkeypatch.setattr(tiles, "CORE", 64)
     monkeypatch.setattr(tiles, "HALO", 96)  # more than the 84 px that the embedded encoder's layers reach
-    assert len(tiles.windows(201, 267)) > 1
-    torch.testing.assert_close(tiles.encode(embedded, x), whole, rtol=1e-3, atol=1e-3 * float(whole.abs().max()))
+    assert len(tiles.windows(201, 267, SMALL.core)) > 1
+    torch.testing.assert_close(
+        tiles.encode(embedded, x, Compute(SMALL)), whole, rtol=1e-3, atol=1e-3 * float(whole.abs().max())
+    )
 
 
 def test_the_tiled_gradient_points_where_that_of_the_whole_picture_does(
-    embedded: Encoder, scene: Callable[[int, int], Tensor], monkeypatch: pytest.MonkeyPatch
+    embedded: Encoder, scene: Callable[[int, int], Tensor]
 ) -> None:
     x = scene(201, 267)
     loss = squared(tiles.encode(embedded, 1 - x))
     whole = tiles.gradient(embedded, x, loss)
-    monkeypatch.setattr(tiles, "CORE", 64)
-    assert len(tiles.windows(201, 267)) > 1
-    tiled = tiles.gradient(embedded, x, loss)
+    assert len(tiles.windows(201, 267, SMALL.core)) > 1
+    tiled = tiles.gradient(embedded, x, loss, Compute(SMALL))
     assert F.cosine_similarity(tiled.flatten(), whole.flatten(), dim=0) > 0.99

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
+
+log = logging.getLogger("glaze.engine")
 
 SAVE_SECONDS = 3.0
 """s between two saves: what a kill costs at most."""
@@ -37,10 +41,15 @@ class Checkpoint:
         return self._path is not None and time.monotonic() - self._saved >= SAVE_SECONDS
 
     def save(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-        """Replace the file. Tensors keep every bit, numbers in `facts` too."""
+        """Replace the file, or keep the old one where the disk is full. Tensors and numbers keep every bit."""
         if self._path is None:
             return
-        beside = self._path.with_name(f"{self._path.name}.new")
-        save_file(tensors, beside, {"facts": json.dumps(facts)})
-        beside.replace(self._path)
         self._saved = time.monotonic()
+        beside = self._path.with_name(f"{self._path.name}.new")
+        try:
+            save_file(tensors, beside, {"facts": json.dumps(facts)})
+            beside.replace(self._path)
+        except (OSError, SafetensorError) as error:
+            log.warning("the checkpoint cannot be saved: %s", error)
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)

@@ -19,9 +19,11 @@ from torch import Tensor
 from glaze_plugin.errors import GlazeError
 from glaze_server.engine import tiles
 from glaze_server.engine.checkpoint import Checkpoint
+from glaze_server.engine.device import Compute
 from glaze_server.engine.encoders import Encoder
 from glaze_server.engine.perception import Budget, Lpips
 from glaze_server.engine.pixels import over
+from glaze_server.engine.progress import Paused
 from glaze_server.engine.settings import Quality
 from glaze_server.engine.survival import resize
 
@@ -59,9 +61,11 @@ class Objective:
     The target's latents are computed once for each rendition t (scale, shift) that is drawn.
     """
 
-    def __init__(self, subject: Subject, encoders: Sequence[Encoder]) -> None:
+    def __init__(self, subject: Subject, encoders: Sequence[Encoder], compute: Compute) -> None:
         self._subject = subject
         self._encoders = encoders
+        self._compute = compute
+        self._referred = compute.device
         shorter = min(subject.colour.shape[-2:])
         self.scales = [scale for scale in SCALES if shorter * scale >= MIN_SCALED]
         self._references: dict[tuple[int, float, tuple[int, int]], tuple[Tensor, Tensor]] = {}
@@ -73,7 +77,9 @@ class Objective:
         pull = torch.zeros_like(view)
         for number, encoder in enumerate(self._encoders):
             goal, start = self._reference(number, scale, shift)
-            pull += tiles.gradient(encoder, view.detach(), _distance(goal, start)) / len(self._encoders)
+            unit = (start / goal.numel()).sqrt()
+            part = tiles.gradient(encoder, view.detach(), _distance(goal, unit), self._compute)
+            pull += part * (unit / start / len(self._encoders))
         (result,) = torch.autograd.grad(view, delta, pull)
         return result
 
@@ -82,11 +88,15 @@ class Objective:
         return [self.scales[0], *draw.sample(self.scales[1:], min(count - 1, len(self.scales) - 1))]
 
     def _reference(self, number: int, scale: float, shift: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        if self._referred != self._compute.device:  # as a run would that is taken up again on the new device
+            self._references.clear()
+            self._referred = self._compute.device
         key = (number, scale, shift)
         if key not in self._references:
             encoder, subject = self._encoders[number], self._subject
-            goal = tiles.encode(encoder, self._rendition(subject.target, scale, shift))
-            clean = tiles.encode(encoder, self._rendition(subject.seen(torch.zeros(())), scale, shift))
+            goal = tiles.encode(encoder, self._rendition(subject.target, scale, shift), self._compute)
+            seen = subject.seen(torch.zeros(()))
+            clean = tiles.encode(encoder, self._rendition(seen, scale, shift), self._compute)
             start = (clean - goal).square().sum()
             if not torch.isfinite(start) or start == 0:
                 raise GlazeError(
@@ -100,9 +110,11 @@ class Objective:
         return resize(x, scale)[..., shift[0] :, shift[1] :]
 
 
-def _distance(goal: Tensor, start: Tensor) -> Callable[[Tensor, tiles.Window], Tensor]:
+def _distance(goal: Tensor, unit: Tensor) -> Callable[[Tensor, tiles.Window], Tensor]:
+    """The squared distance divided by `unit`, whose slopes are near 1: half precision would lose those of 1/start."""
+
     def loss(latent: Tensor, window: tiles.Window) -> Tensor:
-        return (latent - goal[..., window.place[0], window.place[1]]).square().sum() / start
+        return (latent - goal[..., window.place[0], window.place[1]]).square().sum() / unit
 
     return loss
 
@@ -112,9 +124,9 @@ class Penalty:
 
     GROWTH = 1.25
 
-    def __init__(self, subject: Subject, limit: float) -> None:
+    def __init__(self, subject: Subject, limit: float, compute: Compute) -> None:
         self._subject = subject
-        self._lpips = Lpips(subject.seen(torch.zeros(())), "alex", most=None)
+        self._lpips = Lpips(subject.seen(torch.zeros(())), "alex", most=None, compute=compute)
         self._limit = limit
         self.alpha = 0.1
 
@@ -140,21 +152,26 @@ def optimise(
     seed: int,
     step: Callable[[Tensor], None],
     checkpoint: Checkpoint | None = None,
+    compute: Compute | None = None,
 ) -> Tensor:
     """δ within the subject's room, shaped like its colour.
 
-    step: called with δ after each of `quality.iterations`, those of an earlier run included; may raise to stop.
-    checkpoint: where an interrupted run with the same arguments is taken up again; the δ is the same to the bit.
+    step: called with δ after each of `quality.iterations`, those of an earlier run included; may raise to stop, and
+    where it raises Paused the state is saved. checkpoint: where an interrupted run with the same arguments is taken up
+    again; the δ is the same to the bit. compute: the job's device; None for the CPU. Raises GlazeError where δ cannot
+    be computed.
     """
-    objective = Objective(subject, encoders)
-    penalty = Penalty(subject, budget.lpips_alex)
+    checkpoint, compute = checkpoint or Checkpoint(), compute or Compute()
+    objective = Objective(subject, encoders, compute)
+    penalty = Penalty(subject, budget.lpips_alex, compute)
     draw = random.Random(seed)
     delta = torch.zeros_like(subject.colour)
     velocity = torch.zeros_like(delta)
     done = 0
-    saved = checkpoint.load() if checkpoint else None
-    if saved:
+    saved = checkpoint.load()
+    if saved and "compute" in saved[1]:  # an older version's is begun anew
         tensors, facts = saved
+        compute.resume(facts["compute"])
         delta, velocity, done, penalty.alpha = tensors["delta"], tensors["velocity"], facts["done"], facts["alpha"]
         version, words, gauss = facts["draw"]
         draw.setstate((version, tuple(words), gauss))
@@ -170,10 +187,17 @@ def optimise(
         velocity *= MOMENTUM
         delta = torch.minimum(torch.maximum(delta, -subject.room), subject.room)
         delta = (subject.colour + delta).clamp(0, 1) - subject.colour
-        if checkpoint and checkpoint.due():
-            facts = {"done": iteration + 1, "alpha": penalty.alpha, "draw": draw.getstate()}
-            checkpoint.save({"delta": delta, "velocity": velocity}, facts)
-        step(delta)
+        tensors = {"delta": delta, "velocity": velocity}
+        facts = {"done": iteration + 1, "alpha": penalty.alpha, "draw": draw.getstate(), "compute": compute.facts()}
+        if checkpoint.due():
+            checkpoint.save(tensors, facts)
+        try:
+            step(delta)
+        except Paused:
+            checkpoint.save(tensors, facts)
+            raise
+    if not delta.isfinite().all():
+        raise GlazeError("not_finite", "The computation gave no usable numbers, so no cloak was made.")
     return delta
 
 

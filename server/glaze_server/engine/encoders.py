@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from glaze_plugin import places
 from glaze_plugin.errors import BadInput, GlazeError
+from glaze_server.engine.device import CPU, Device
 from glaze_server.engine.networks import embedded_network, taef2_network
 
 STRIDE = 8
@@ -67,11 +68,12 @@ class Encoder:
         self.name = name
         self._network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, device: Device = CPU) -> Tensor:
+        """The latent, where x is and in its precision; computed on `device`, through which gradients come back."""
         height, width = x.shape[-2:]
-        padded = F.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate")
-        latent: Tensor = self._network(padded.contiguous(memory_format=torch.channels_last))
-        return latent
+        padded = F.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate").to(device.name, device.dtype)
+        latent: Tensor = device.place(self._network)(padded.contiguous(memory_format=torch.channels_last))
+        return latent.to(x)
 
 
 def weights_file(entry: Entry) -> Path | None:

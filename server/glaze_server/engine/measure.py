@@ -15,6 +15,7 @@ from torch import Tensor
 
 from glaze_plugin.errors import GlazeError
 from glaze_server.engine import tiles
+from glaze_server.engine.device import Compute
 from glaze_server.engine.encoders import Encoder
 from glaze_server.engine.perception import Eye, Lpips
 from glaze_server.engine.pixels import rounded
@@ -23,27 +24,28 @@ from glaze_server.engine.survival import TRANSFORMS, unchanged
 STEPS = len(TRANSFORMS) + 2
 """How often `report` ticks."""
 
+OPACITIES = (25, 50, 75, 100)
+"""% of a cloaked layer that lies over its picture."""
 NOISE_SEED = 20_230_803
 NOISE_LIMIT = 64 / 255
 NOISE_STEPS = 8
 
 
-def targeted_shift(encoder: Encoder, clean: Tensor, target: Tensor, *cloaked: Tensor) -> list[float]:
+def targeted_shift(
+    encoder: Encoder, clean: Tensor, target: Tensor, *cloaked: Tensor, compute: Compute | None = None
+) -> list[float]:
     """The shift of each of `cloaked`, all (1, 3, H, W) in [0, 1]. Raises GlazeError where an encoder has no answer."""
-    goal = tiles.encode(encoder, target)
-    before = (tiles.encode(encoder, clean) - goal).norm()
-    after = [(tiles.encode(encoder, picture) - goal).norm() for picture in cloaked]
-    if not all(torch.isfinite(value) for value in (before, *after)):
-        raise GlazeError("not_finite", f"The encoder {encoder.name} gave no usable numbers for this picture.")
+    goal = tiles.encode(encoder, target, compute)
+    before, *after = ((tiles.encode(encoder, picture, compute) - goal).norm() for picture in (clean, *cloaked))
     if before == 0:
         raise GlazeError("no_distance", f"To the encoder {encoder.name} the picture already looks like its target.")
     return [float(1 - value / before) for value in after]
 
 
 @torch.no_grad()
-def noise_like(clean: Tensor, distance: float) -> Tensor:
+def noise_like(clean: Tensor, distance: float, compute: Compute | None = None) -> Tensor:
     """The control: the picture with random ±a noise whose LPIPS (alex) is `distance`, a at most NOISE_LIMIT."""
-    lpips = Lpips(clean, "alex")
+    lpips = Lpips(clean, "alex", compute=compute)
     signs = torch.randint(0, 2, clean.shape, generator=torch.Generator().manual_seed(NOISE_SEED)) * 2.0 - 1
     low, high = 0.0, NOISE_LIMIT
     for _ in range(NOISE_STEPS):
@@ -61,6 +63,7 @@ def report(
     cloaked: Tensor,
     target: Tensor | None,
     tick: Callable[[], None],
+    compute: Compute | None = None,
 ) -> dict[str, Any]:
     """All figures of one cloaked picture, beside those of random noise of the same LPIPS.
 
@@ -79,7 +82,7 @@ def report(
     if target is None:
         return figures
     target = rounded(target)
-    noise = noise_like(clean, seen.lpips_alex)
+    noise = noise_like(clean, seen.lpips_alex, compute)
     tick()
     names = ["targeted_shift", *TRANSFORMS]
     shifts: dict[str, dict[str, float]] = {name: {} for name in names}
@@ -88,13 +91,31 @@ def report(
         transform = TRANSFORMS.get(name, unchanged)
         pictures = [transform(picture) for picture in (clean, target, cloaked, noise)]
         for encoder in encoders:
-            shifts[name][encoder.name], controls[name][encoder.name] = targeted_shift(encoder, *pictures)
+            both = targeted_shift(encoder, *pictures, compute=compute)
+            shifts[name][encoder.name], controls[name][encoder.name] = both
         if name in TRANSFORMS:
             tick()
     return figures | {
         "targeted_shift": shifts.pop("targeted_shift"),
         "survival": shifts,
         "noise_control": {"targeted_shift": controls.pop("targeted_shift"), "survival": controls},
+    }
+
+
+def at_opacities(
+    encoders: Sequence[Encoder], eye: Eye, cloaked: Tensor, target: Tensor, compute: Compute | None = None
+) -> dict[str, dict[str, float]]:
+    """Shift (mean over the encoders), LPIPS (alex) and largest change of the cloak over the picture at OPACITIES."""
+    clean, target = eye.reference, rounded(target)
+    shown = [rounded(clean + percent / 100 * (cloaked - clean)) for percent in OPACITIES]
+    shifts = [targeted_shift(encoder, clean, target, *shown, compute=compute) for encoder in encoders]
+    return {
+        str(percent): {
+            "targeted_shift": sum(column) / len(encoders),
+            "lpips": eye.alex.distance(picture),
+            "max_change": round(float((picture - clean).abs().max()) * 255) / 255,
+        }
+        for percent, picture, column in zip(OPACITIES, shown, zip(*shifts, strict=True), strict=True)
     }
 
 

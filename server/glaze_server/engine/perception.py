@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from glaze_server.engine import models
+from glaze_server.engine.device import CPU, Compute, Device
 from glaze_server.engine.pixels import rounded
 
 LPIPS_WINDOW = 512
@@ -40,51 +41,70 @@ class Lpips:
     """LPIPS (Zhang et al., CVPR 2018) to one reference picture, whose features are kept where they are few.
 
     reference: (1, 3, H, W) in [0, 1]. net: "alex" or "vgg". most: a picture larger than one window is judged on at
-    most this many windows, spread evenly; None for as many as cover it.
+    most this many windows, spread evenly; None for as many as cover it. Always in full precision.
     """
 
-    def __init__(self, reference: Tensor, net: str, most: int | None = LPIPS_WINDOWS) -> None:
+    def __init__(
+        self, reference: Tensor, net: str, most: int | None = LPIPS_WINDOWS, compute: Compute | None = None
+    ) -> None:
         self._network = network(net)
+        self._compute = compute or Compute()
         height, width = reference.shape[-2:]
         self._windows = _windows(height, width, most)
         self._reference = reference
-        self._kept = [self._of_reference(window) for window in self._windows[:LPIPS_WINDOWS]]
+        self._kept: dict[int, list[Tensor]] = {}
 
     @torch.no_grad()
     def distance(self, picture: Tensor) -> float:
         """The distance of a picture shaped like the reference."""
-        return sum(float(value) for value in self._distances(picture)) / len(self._windows)
+
+        def work(device: Device) -> float:
+            return sum(float(value) for value in self._distances(picture, device)) / len(self._windows)
+
+        return self._compute.run(work, "LPIPS")
 
     def gradient(self, picture: Tensor) -> tuple[float, Tensor]:
         """The distance and its gradient, shaped like the picture; window by window, in bounded memory."""
-        picture = picture.detach().requires_grad_()
-        total = 0.0
-        for value in self._distances(picture):
-            (value / len(self._windows)).backward()
-            total += value.item()
-        assert picture.grad is not None
-        return total / len(self._windows), picture.grad
 
-    def _distances(self, picture: Tensor) -> Iterator[Tensor]:
+        def work(device: Device) -> tuple[float, Tensor]:
+            leaf = picture.detach().requires_grad_()
+            total = 0.0
+            for value in self._distances(leaf, device):
+                (value / len(self._windows)).backward()
+                total += value.item()
+            assert leaf.grad is not None
+            return total / len(self._windows), leaf.grad
+
+        return self._compute.run(work, "LPIPS")
+
+    def _distances(self, picture: Tensor, device: Device) -> Iterator[Tensor]:
+        if device != CPU:
+            self._kept.clear()
+        lins = device.place(self._network).lins
         for number, window in enumerate(self._windows):
-            features = self._kept[number] if number < len(self._kept) else self._of_reference(window)
-            others = self._normalised(picture[..., window[0], window[1]])
+            features = self._of_reference(number, device)
+            others = self._normalised(picture[..., window[0], window[1]], device)
             yield torch.stack(
-                [
-                    lin((own - other) ** 2).mean()
-                    for lin, own, other in zip(self._network.lins, features, others, strict=True)
-                ]
+                [lin((own - other) ** 2).mean() for lin, own, other in zip(lins, features, others, strict=True)]
             ).sum()
 
     @torch.no_grad()
-    def _of_reference(self, window: tuple[slice, slice]) -> list[Tensor]:
-        return self._normalised(self._reference[..., window[0], window[1]])
+    def _of_reference(self, number: int, device: Device) -> list[Tensor]:
+        """Features of one window; the first ones are kept on the CPU, elsewhere memory is dearer than time."""
+        if number in self._kept:
+            return self._kept[number]
+        rows, columns = self._windows[number]
+        features = self._normalised(self._reference[..., rows, columns], device)
+        if device == CPU and number < LPIPS_WINDOWS:
+            self._kept[number] = features
+        return features
 
-    def _normalised(self, picture: Tensor) -> list[Tensor]:
+    def _normalised(self, picture: Tensor, device: Device) -> list[Tensor]:
         height, width = picture.shape[-2:]
         if min(height, width) < LPIPS_MIN:
             picture = F.pad(picture, (0, max(0, LPIPS_MIN - width), 0, max(0, LPIPS_MIN - height)), mode="replicate")
-        outputs = self._network.net(self._network.scaling_layer(2 * picture - 1))
+        placed = device.place(self._network)
+        outputs = placed.net(placed.scaling_layer(2 * picture.to(device.name) - 1))
         return [lpips.normalize_tensor(output) for output in outputs]
 
 
@@ -178,11 +198,11 @@ class Budget:
 class Eye:
     """Judges changes of one picture. reference: what a viewer sees of the original, (1, 3, H, W) in [0, 1]."""
 
-    def __init__(self, reference: Tensor) -> None:
+    def __init__(self, reference: Tensor, compute: Compute | None = None) -> None:
         self.reference = rounded(reference)
         self._flat = (local_contrast(self.reference) < FLAT).expand_as(self.reference)
-        self.alex = Lpips(self.reference, "alex")
-        self.vgg = Lpips(self.reference, "vgg")
+        self.alex = Lpips(self.reference, "alex", compute=compute)
+        self.vgg = Lpips(self.reference, "vgg", compute=compute)
 
     @torch.no_grad()
     def judge(self, picture: Tensor) -> Visibility:

@@ -19,7 +19,7 @@ class Reporter(Protocol):
     """Given to the engine by its caller."""
 
     def progress(self, stage: str, step: int, steps: int) -> None:
-        """Called often; may raise Cancelled, which the engine lets through."""
+        """Called often; may raise Cancelled or Paused, which the engine lets through."""
 
     def preview(self, layout: RasterFormat, pixels: bytes) -> None:
         """A small rendition of the picture as it would be cloaked now."""

@@ -31,7 +31,8 @@ class Settings:
     strength: share of the visual budget that may be used, 0..1. quality: a key of QUALITIES.
     style: name of the target style, or "auto" (styles.choose). encoders: names, empty for the default.
     seed: 0..2^31-1; the same seed gives the same bytes. format: file format of the result, "" for the source's own.
-    want_target: also return the style-transferred target.
+    want_target: also return the style-transferred target. want_review: also return the amplified difference, and what
+    is left of the cloak at lesser opacities.
     """
 
     strength: float = 1.0
@@ -41,6 +42,7 @@ class Settings:
     seed: int = 0
     format: str = ""
     want_target: bool = False
+    want_review: bool = False
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Settings:

@@ -13,9 +13,10 @@ from torch import Tensor
 
 from glaze_plugin.errors import BadInput
 from glaze_plugin.raster import Raster, RasterFormat
-from glaze_server.engine import encoders, files, measure, perception, pixels, review, styles
+from glaze_server.engine import device, encoders, files, measure, perception, pixels, review, styles
 from glaze_server.engine.checkpoint import Checkpoint
 from glaze_server.engine.cloak import Subject, optimise
+from glaze_server.engine.device import Compute
 from glaze_server.engine.perception import FIT_STEPS, Budget, Eye
 from glaze_server.engine.pixels import Picture, over, rounded
 from glaze_server.engine.progress import Reporter, Steps
@@ -79,7 +80,28 @@ class Source:
 
 def abilities() -> dict[str, Any]:
     """What this machine can do, for the daemon's status."""
-    return {"device": "cpu", "encoders": encoders.available(), "styles": list(styles.STYLES)}
+    try:
+        words = str(device.choose())
+    except BadInput as error:
+        words = error.sentence
+    return {"device": words, "encoders": encoders.available(), "styles": list(styles.STYLES)}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a task is given."""
+
+    inputs: Mapping[str, Input]
+    settings: Settings
+    reporter: Reporter
+    checkpoint: Checkpoint
+    compute: Compute
+
+    def source(self, name: str) -> Source:
+        """The part of that name, decoded. Raises BadInput where it is missing or cannot be read."""
+        if name not in self.inputs:
+            raise BadInput("missing_part", f"The job lacks its {name}.")
+        return Source.read(self.inputs[name])
 
 
 def run(
@@ -89,39 +111,42 @@ def run(
     reporter: Reporter,
     checkpoint: Path | None = None,
 ) -> Result:
-    """Do one job. Raises GlazeError with a sentence, or whatever `reporter` raises to cancel.
+    """Do one job. Raises GlazeError with a sentence, or whatever `reporter` raises to cancel or pause.
 
-    checkpoint: file where a long job saves its state, and takes it up when the same job is run again.
+    checkpoint: file where a long job saves its state, and takes it up when the same job is run again. Every report
+    ends with `device`, what the job was computed on in the end, and `notes`, what it had to give up, in sentences.
     """
     torch.use_deterministic_algorithms(True, warn_only=True)
-    return TASKS[kind](inputs, settings, reporter, Checkpoint(checkpoint))
+    torch.backends.cudnn.allow_tf32 = False  # full precision is meant as such: figures come from it
+    compute = Compute(device.choose())
+    job = Job(inputs, Settings.from_dict(settings), reporter, Checkpoint(checkpoint), compute)
+    try:
+        result = TASKS[kind](job)
+    except (RuntimeError, MemoryError) as error:
+        if device.out_of_memory(error):
+            raise device.no_memory() from error
+        raise
+    result.report |= {"device": str(compute.device), "notes": compute.notes}
+    return result
 
 
-def _need(inputs: Mapping[str, Input], name: str) -> Source:
-    if name not in inputs:
-        raise BadInput("missing_part", f"The job lacks its {name}.")
-    return Source.read(inputs[name])
-
-
-def _protect(
-    inputs: Mapping[str, Input], values: Mapping[str, Any], reporter: Reporter, checkpoint: Checkpoint
-) -> Result:
-    """picture, mask (optional) → result, target (when wanted)."""
+def _protect(job: Job) -> Result:
+    """picture, mask (optional) → result, target and difference (when wanted)."""
     started = time.monotonic()
-    settings = Settings.from_dict(values)
+    settings, compute = job.settings, job.compute
     quality = QUALITIES[settings.quality]
     judges = [encoders.load(name) for name in settings.encoders or encoders.DEFAULT]
     if settings.style != "auto":
         styles.index(settings.style)
-    source = _need(inputs, "picture")
+    source = job.source("picture")
     picture = source.picture
     picture.check_size()
     if source.file:
         files.check_format(source.file, settings.format)
     colour, opacity = pixels.colour(picture), pixels.alpha(picture)
-    room = _room(inputs, source, settings.strength)
+    room = _room(job, source)
     looking = len(styles.STYLES) // 4 if settings.style == "auto" else 0
-    steps = Steps(reporter, looking + 2 + quality.iterations + FIT_STEPS + measure.STEPS)
+    steps = Steps(job.reporter, looking + 2 + quality.iterations + FIT_STEPS + measure.STEPS)
 
     steps.begin("choosing a style")
     seen = source.seen
@@ -143,10 +168,10 @@ def _protect(
     budget = Budget().scaled(settings.strength)
     delta = torch.zeros_like(colour)
     if settings.strength:
-        delta = optimise(subject, judges, quality, budget, settings.seed, step, checkpoint)
+        delta = optimise(subject, judges, quality, budget, settings.seed, step, job.checkpoint, compute)
 
     steps.begin("fitting to the eye", FIT_STEPS + measure.STEPS)
-    eye = Eye(seen)
+    eye = Eye(seen, compute)
     written: dict[str, Any] = {}
 
     def show(candidate: Tensor) -> Tensor:
@@ -164,10 +189,13 @@ def _protect(
         )
 
     steps.begin("measuring", measure.STEPS)
-    figures = measure.report(judges, eye, cloaked, target, steps.advance)
+    figures = measure.report(judges, eye, cloaked, target, steps.advance, compute)
     result = Result({"result": written["output"]})
     if settings.want_target:
         result.parts["target"] = Output(files.png(target))
+    if settings.want_review:
+        result.parts["difference"] = Output(files.png(review.difference(eye.reference, cloaked)))
+        figures["at_opacity"] = measure.at_opacities(judges, eye, cloaked, target, compute)
     result.report = {
         "size": [picture.width, picture.height],
         "bytes": len(written["output"].data),
@@ -182,7 +210,7 @@ def _protect(
     return result
 
 
-def _room(inputs: Mapping[str, Input], source: Source, strength: float) -> Tensor:
+def _room(job: Job, source: Source) -> Tensor:
     """The largest |δ| of each pixel, (1, 1, H, W): the eye's tolerance, inside the mask, where there is opacity."""
     seen, opacity = source.seen, pixels.alpha(source.picture)
     visible = seen.flatten(2) if opacity is None else seen.flatten(2)[..., (opacity > 0).flatten()]
@@ -191,8 +219,8 @@ def _room(inputs: Mapping[str, Input], source: Source, strength: float) -> Tenso
     room = perception.EPSILON * perception.jnd_map(seen)
     if opacity is not None:
         room = room * (opacity > 0)
-    if "mask" in inputs:
-        mask = Source.read(inputs["mask"])
+    if "mask" in job.inputs:
+        mask = job.source("mask")
         if (mask.picture.width, mask.picture.height) != (source.picture.width, source.picture.height):
             raise BadInput(
                 "mask_size",
@@ -202,31 +230,24 @@ def _room(inputs: Mapping[str, Input], source: Source, strength: float) -> Tenso
         room = room * mask.seen.mean(1, keepdim=True)
         if not room.any():
             raise BadInput("nothing_to_protect", "The mask is black everywhere it matters: nothing would be cloaked.")
-    return strength * room
+    return job.settings.strength * room
 
 
-def _measure(
-    inputs: Mapping[str, Input], values: Mapping[str, Any], reporter: Reporter, _checkpoint: Checkpoint
-) -> Result:
+def _measure(job: Job) -> Result:
     """clean, cloaked, target (optional) → figures alone."""
-    clean, cloaked = _pair(inputs)
-    figures = _compare(inputs, clean, cloaked, Settings.from_dict(values), reporter)
-    return Result(report=figures)
+    return Result(report=_compare(job, *_pair(job)))
 
 
-def _review(
-    inputs: Mapping[str, Input], values: Mapping[str, Any], reporter: Reporter, _checkpoint: Checkpoint
-) -> Result:
+def _review(job: Job) -> Result:
     """clean, cloaked, target (optional) → sheet: a PNG, or a page of HTML for the format "html"."""
-    clean, cloaked = _pair(inputs)
-    settings = Settings.from_dict(values)
-    figures = _compare(inputs, clean, cloaked, settings, reporter)
-    make = review.page if settings.format == "html" else review.sheet
+    clean, cloaked = _pair(job)
+    figures = _compare(job, clean, cloaked)
+    make = review.page if job.settings.format == "html" else review.sheet
     return Result({"sheet": Output(make(clean.seen, cloaked.seen, figures))}, figures)
 
 
-def _pair(inputs: Mapping[str, Input]) -> tuple[Source, Source]:
-    clean, cloaked = _need(inputs, "clean"), _need(inputs, "cloaked")
+def _pair(job: Job) -> tuple[Source, Source]:
+    clean, cloaked = job.source("clean"), job.source("cloaked")
     sizes = [f"{one.picture.width}×{one.picture.height}" for one in (clean, cloaked)]
     if sizes[0] != sizes[1]:
         raise BadInput("sizes_differ", f"The two pictures differ in size: {sizes[0]} and {sizes[1]} px.")
@@ -234,35 +255,36 @@ def _pair(inputs: Mapping[str, Input]) -> tuple[Source, Source]:
     return clean, cloaked
 
 
-def _compare(
-    inputs: Mapping[str, Input], clean: Source, cloaked: Source, settings: Settings, reporter: Reporter
-) -> dict[str, Any]:
+def _compare(job: Job, clean: Source, cloaked: Source) -> dict[str, Any]:
     """Figures of a pair; without a target or a style, for the embedded style towards which it moved most."""
-    judges = [encoders.load(name) for name in settings.encoders or encoders.DEFAULT]
-    searching = "target" not in inputs and settings.style == "auto"
-    steps = Steps(reporter, measure.STEPS + (len(styles.STYLES) if searching else 0))
+    judges = [encoders.load(name) for name in job.settings.encoders or encoders.DEFAULT]
+    style = job.settings.style
+    searching = "target" not in job.inputs and style == "auto"
+    steps = Steps(job.reporter, measure.STEPS + (len(styles.STYLES) if searching else 0))
     steps.begin("measuring")
-    style = settings.style
-    if "target" in inputs:
-        target, style = Source.read(inputs["target"]).seen, "given"
+    if "target" in job.inputs:
+        target, style = job.source("target").seen, "given"
         if target.shape != clean.seen.shape:
             raise BadInput("sizes_differ", "The target differs from the pictures in size.")
     else:
         if searching:
-            style = _likely_style(judges, clean.seen, cloaked.seen, steps.advance)
+            style = _likely_style(judges, clean.seen, cloaked.seen, steps.advance, job.compute)
         target = transfer(clean.seen, styles.index(style))
-    figures = measure.report(judges, Eye(clean.seen), cloaked.seen, target, steps.advance)
+    eye = Eye(clean.seen, job.compute)
+    figures = measure.report(judges, eye, cloaked.seen, target, steps.advance, job.compute)
     return {"encoders": [judge.name for judge in judges], "style": style, **figures}
 
 
-def _likely_style(judges: list[encoders.Encoder], clean: Tensor, cloaked: Tensor, tick: Callable[[], None]) -> str:
+def _likely_style(
+    judges: list[encoders.Encoder], clean: Tensor, cloaked: Tensor, tick: Callable[[], None], compute: Compute
+) -> str:
     """The embedded style with the greatest targeted shift, judged at PREVIEW_SIDE px."""
     ratio = min(1.0, PREVIEW_SIDE / max(clean.shape[-2:]))
     small, other = (rounded(resize(picture, ratio)) for picture in (clean, cloaked))
     shifts = []
     for number in range(len(styles.STYLES)):
         target = transfer(small, number)
-        shifts.append(sum(measure.targeted_shift(judge, small, target, other)[0] for judge in judges))
+        shifts.append(sum(measure.targeted_shift(judge, small, target, other, compute=compute)[0] for judge in judges))
         tick()
     return styles.STYLES[shifts.index(max(shifts))]
 

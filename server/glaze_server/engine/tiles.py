@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from glaze_server.engine.device import CORE, Compute, Device
 from glaze_server.engine.encoders import STRIDE, Encoder
 
-CORE = 768
 HALO = 64
 """px; ENGINE measurements: beyond it the gradient of a window hardly changes."""
 
@@ -28,51 +28,64 @@ class Window:
     place: tuple[slice, slice]
 
 
-def _stretches(length: int) -> Iterator[tuple[slice, slice, slice]]:
+def _stretches(length: int, size: int) -> Iterator[tuple[slice, slice, slice]]:
     """The windows along one axis; a picture that fits into one window is one window."""
-    if length <= CORE + 2 * HALO:
+    if length <= size + 2 * HALO:
         latent = -(-length // STRIDE)
         yield slice(0, length), slice(0, latent), slice(0, latent)
         return
-    for start in range(0, length, CORE):
-        end = min(start + CORE, length)
+    for start in range(0, length, size):
+        end = min(start + size, length)
         low, high = max(0, start - HALO), min(length, end + HALO)
         first, last = start // STRIDE, -(-end // STRIDE)
         inner = first - low // STRIDE
         yield slice(low, high), slice(inner, inner + last - first), slice(first, last)
 
 
-def windows(height: int, width: int) -> list[Window]:
-    """Windows that cover a picture of that size, px."""
+def windows(height: int, width: int, size: int = CORE) -> list[Window]:
+    """Windows that cover a picture of that size. size: px of a window's core, a multiple of STRIDE."""
     return [
         Window((rows[0], columns[0]), (rows[1], columns[1]), (rows[2], columns[2]))
-        for rows in _stretches(height)
-        for columns in _stretches(width)
+        for rows in _stretches(height, size)
+        for columns in _stretches(width, size)
     ]
 
 
-def encode(encoder: Encoder, x: Tensor) -> Tensor:
-    """The latent of a picture (1, 3, H, W) of any size, window by window, without gradients."""
-    with torch.no_grad():
-        rows = []
-        for window in windows(*x.shape[-2:]):
-            latent = encoder(x[..., window.outer[0], window.outer[1]])[..., window.core[0], window.core[1]]
-            rows.append((window, latent))
-        if len(rows) == 1:
-            return rows[0][1]
-        height, width = (-(-side // STRIDE) for side in x.shape[-2:])
-        whole = rows[0][1].new_empty(1, rows[0][1].shape[1], height, width)
-        for window, latent in rows:
+def encode(encoder: Encoder, x: Tensor, compute: Compute | None = None) -> Tensor:
+    """The latent of a picture (1, 3, H, W) of any size, window by window, without gradients, in full precision."""
+
+    @torch.no_grad()
+    def work(device: Device) -> Tensor:
+        height, width = x.shape[-2:]
+        parts = [
+            (window, encoder(x[..., window.outer[0], window.outer[1]], device)[..., window.core[0], window.core[1]])
+            for window in windows(height, width, device.core)
+        ]
+        if len(parts) == 1:
+            return parts[0][1]
+        whole = x.new_empty(1, parts[0][1].shape[1], -(-height // STRIDE), -(-width // STRIDE))
+        for window, latent in parts:
             whole[..., window.place[0], window.place[1]] = latent
         return whole
 
+    return (compute or Compute()).run(work, f"The encoder {encoder.name}")
 
-def gradient(encoder: Encoder, x: Tensor, loss: Callable[[Tensor, Window], Tensor]) -> Tensor:
-    """Sum over windows of the gradient of `loss(core latent, window)` with respect to x, shaped like x."""
-    total = torch.zeros_like(x)
-    for window in windows(*x.shape[-2:]):
-        seen = x[..., window.outer[0], window.outer[1]].detach().requires_grad_()
-        value = loss(encoder(seen)[..., window.core[0], window.core[1]], window)
-        (part,) = torch.autograd.grad(value, seen)
-        total[..., window.outer[0], window.outer[1]] += part
-    return total
+
+def gradient(
+    encoder: Encoder, x: Tensor, loss: Callable[[Tensor, Window], Tensor], compute: Compute | None = None
+) -> Tensor:
+    """Sum over windows of the gradient of `loss(core latent, window)` with respect to x, shaped like x.
+
+    Half precision holds it best where the loss changes by about 1 with each number of the latent.
+    """
+
+    def work(device: Device) -> Tensor:
+        total = torch.zeros_like(x)
+        for window in windows(x.shape[-2], x.shape[-1], device.core):
+            seen = x[..., window.outer[0], window.outer[1]].detach().requires_grad_()
+            value = loss(encoder(seen, device)[..., window.core[0], window.core[1]], window)
+            (part,) = torch.autograd.grad(value, seen)
+            total[..., window.outer[0], window.outer[1]] += part
+        return total
+
+    return (compute or Compute()).run(work, f"The encoder {encoder.name}", half=True)

@@ -1,0 +1,179 @@
+"""Where a job's networks compute: on which device, in which precision, over how large a tile; and how it gives way.
+
+Canvases stay on the CPU in float32, only windows travel. So a job that runs out of memory, or gets no usable numbers
+from half precision, repeats one gradient and goes on.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from glaze_plugin.errors import BadInput, GlazeError
+
+CORE = 768
+LEAST_CORE = 192
+"""px of a tile without its halo, at first and at least; multiples of every encoder's stride."""
+HALF_SINCE = (7, 0)
+"""CUDA compute capability from which half precision is faster than full."""
+
+OUT_OF_MEMORY = (
+    "out of memory",
+    "allocate memory",
+    "not enough memory",
+    "bad_alloc",
+    "could not create a primitive",
+)
+"""How torch and oneDNN say so in a plain RuntimeError.
+
+oneDNN is of no more use then: a thread in which it once failed so can create no other convolution, however much memory
+there is by then. A process whose job ended with the error "memory" is best replaced.
+"""
+
+HALF_FAILED = "Half precision gave unusable numbers on this device, so the rest was computed in full precision."
+
+Network = TypeVar("Network", bound=nn.Module)
+Answer = TypeVar("Answer", Tensor, float, tuple[float, Tensor])
+
+
+@dataclass(frozen=True)
+class Device:
+    """name: as torch has it. half: gradients of encoders are taken in float16. core: px of a tile without its halo."""
+
+    name: str = "cpu"
+    half: bool = False
+    core: int = CORE
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return torch.float16 if self.half else torch.float32
+
+    def place(self, network: Network) -> Network:
+        """The network here and in this precision: itself in float32 on the CPU, else a copy that is kept."""
+        if self.name == "cpu" and not self.half:
+            return network
+        placed: Network = _copied(network, self.name, self.dtype)
+        return placed
+
+    def __str__(self) -> str:
+        """In words, for an artist."""
+        kind = torch.device(self.name).type
+        if kind == "cpu":
+            threads = torch.get_num_threads()
+            return f"CPU, {threads} thread{'s' * (threads > 1)}"
+        names = {"cuda": torch.cuda.get_device_name, "mps": lambda _: "Apple graphics processor"}
+        name = names.get(kind, str)(self.name)
+        return f"{name}, {'half' if self.half else 'full'} precision"
+
+
+CPU = Device()
+
+
+@lru_cache(maxsize=8)
+def _copied(network: Any, name: str, dtype: torch.dtype) -> Any:
+    return copy.deepcopy(network).to(name, dtype)
+
+
+def choose() -> Device:
+    """The device that GLAZE_DEVICE names, else the fastest that computes. Raises BadInput where the named one fails."""
+    named = os.environ.get("GLAZE_DEVICE")
+    name = next((name for name in ([named] if named else ["cuda", "mps", "cpu"]) if _computes(name)), None)
+    if name is None:
+        raise BadInput(
+            "device",
+            f"The device {named!r}, which GLAZE_DEVICE names, cannot be used on this computer.",
+            "Set it to cpu, cuda, cuda:1 or mps, or leave it unset.",
+        )
+    half = torch.device(name).type == "cuda" and torch.cuda.get_device_capability(name) >= HALF_SINCE
+    return Device(name, half)
+
+
+def _computes(name: str) -> bool:
+    """Whether a convolution comes back from there: drivers may be missing, or too old for this build of torch."""
+    try:
+        return F.conv2d(torch.ones(1, 1, 3, 3, device=name), torch.ones(1, 1, 3, 3, device=name)).item() == 9
+    except (RuntimeError, AssertionError):
+        return False
+
+
+def out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(
+        words in str(error) for words in OUT_OF_MEMORY
+    )
+
+
+def no_memory() -> GlazeError:
+    return GlazeError(
+        "memory", "There is not enough memory for this picture.", "Close other programs, or take a smaller picture."
+    )
+
+
+class Compute:
+    """One job's device, and what the job had to give up of it. notes: a sentence for each."""
+
+    def __init__(self, device: Device = CPU) -> None:
+        self.device = device
+        self.notes: list[str] = []
+        self._began = device
+
+    def run(self, work: Callable[[Device], Answer], who: str, half: bool = False) -> Answer:
+        """What `work` gives, all finite; repeated with less where the device fails.
+
+        work: depends on nothing but the device, and leaves nothing behind when it fails. who: what answers, as the
+        subject of a sentence. half: float16 will do. Raises GlazeError where nothing is left to give up.
+        """
+        while True:
+            device = self.device if half else replace(self.device, half=False)
+            answer = None
+            try:
+                answer = work(device)
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error):
+                    raise
+            if answer is None:
+                self._use_less_memory()  # here, where the failed attempt's tensors are gone with its traceback
+            elif _finite(answer):
+                return answer
+            elif device.half:
+                self._go_on(replace(self.device, half=False), HALF_FAILED)
+            else:
+                raise GlazeError("not_finite", f"{who} gave no usable numbers for this picture.")
+
+    def _use_less_memory(self) -> None:
+        device, on_cpu = self.device, self.device.name == "cpu"
+        short = f"{'This computer' if on_cpu else 'The graphics card'} ran out of memory, so the rest was computed"
+        if not on_cpu:
+            torch.get_device_module(device.name).empty_cache()
+        if device.core > LEAST_CORE:
+            self._go_on(replace(device, core=max(device.core // 2, LEAST_CORE)), f"{short} in smaller tiles.")
+        elif not on_cpu:
+            self._go_on(CPU, f"{short} on the CPU.")
+        else:
+            raise no_memory()
+
+    def _go_on(self, device: Device, note: str) -> None:
+        self.device = device
+        if note not in self.notes:
+            self.notes.append(note)
+
+    def facts(self) -> dict[str, Any]:
+        """What a run that takes this one up must know, for JSON."""
+        return {"began": asdict(self._began), "device": asdict(self.device), "notes": self.notes}
+
+    def resume(self, facts: dict[str, Any]) -> None:
+        """Go on with what the earlier run had come to, unless the job has been given another device since."""
+        if facts["began"] == asdict(self._began):
+            self.device, self.notes = Device(**facts["device"]), list(facts["notes"])
+
+
+def _finite(answer: Tensor | float | tuple[float, Tensor]) -> bool:
+    parts = answer if isinstance(answer, tuple) else (answer,)
+    return all(bool(torch.as_tensor(part).isfinite().all()) for part in parts)
