@@ -277,3 +277,17 @@ def test_a_job_that_cannot_hear_is_cancelled_all_the_same(own_home: Path, fake_e
         with pytest.raises(Cancelled):
             client.complete(deaf)
         assert client.run("protect", {"picture": b"y"}, {"seed": 2}).parts["result"] == fake_tasks.expected(b"y", 2)
+
+
+def test_an_idle_engine_gives_its_memory_back_and_returns(
+    own_home: Path, fake_engine: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLAZE_IDLE_SECONDS", "0.5")
+    with Client.connect("tests") as client:
+        for seed in range(2):
+            outcome = client.run("protect", {"picture": b"x"}, {"seed": seed})
+            assert outcome.parts["result"] == fake_tasks.expected(b"x", seed)
+            (worker,) = children(client.welcome.pid)
+            while client.status().worker != "resting":
+                time.sleep(0.05)
+            assert not Path(f"/proc/{worker}").exists()

@@ -47,7 +47,7 @@ TICK_SECONDS = 1.0
 """s between two looks whether the clients of open jobs are still there, and our own files."""
 CANCEL_SECONDS = 2.0
 """s that a job gets to leave at its next step when it is cancelled; then its worker is ended."""
-IDLE_SECONDS = 600.0
+IDLE_SECONDS = float(os.environ.get("GLAZE_IDLE_SECONDS", "600"))
 """s after which a worker without work gives its memory back: artists paint on the same device."""
 LISTED_JOBS = 500
 """The newest jobs, which fit into one message."""
