@@ -250,7 +250,8 @@ class Jobs:
         job.syncs.clear()
         for part in job.submit.parts:
             _sync(job.folder / "in" / part.name)
-        _sync(job.folder / "in")
+        for folder in (job.folder / "in", job.folder, self._folder):
+            _sync(folder)
         self._record(
             "INSERT INTO jobs (id, client, submitted, submit) VALUES (?, ?, ?, ?)",
             (job.id, job.client, job.submitted, _bytes(job.submit)),

@@ -6,126 +6,168 @@ import contextlib
 import os
 import random
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import repeat
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from glaze_plugin.client import Client
 from glaze_plugin.connection import read_connection
-from tests.conftest import file_bytes
+from glaze_plugin.messages import Progress
+from tests.conftest import children, file_bytes
 from tests.faults import fake_tasks
 
+Order = tuple[bytes, dict[str, Any], bytes]
+"""A picture, settings, and the result of an undisturbed run."""
+
 CLIENTS = 3
+POINTS = int(os.environ.get("GLAZE_KILLS", "200"))
+REAL_POINTS = 20
+STAGES = {
+    "choosing a style": 0.5,
+    "painting the target": 0.1,
+    "cloaking": 3.0,
+    "fitting to the eye": 0.2,
+    "measuring": 0.1,
+}
+"""Of the real engine; for each, about how many s it takes on a small picture: a kill comes at a random one of them."""
+
+pytestmark = pytest.mark.usefixtures("own_home")
 
 
-@pytest.fixture
-def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setenv("GLAZE_HOME", str(tmp_path))
-    yield tmp_path
-    stop = [sys.executable, "-m", "glaze_plugin.cli", "daemon", "stop"]
-    subprocess.run(stop, check=False, capture_output=True)
-
-
-@pytest.fixture
-def fake_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True)
+def patient_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every kill may hit the same job here, so that many crashes are not held against it."""
-    monkeypatch.setenv("GLAZE_TASKS", "tests.faults.fake_tasks")
     monkeypatch.setenv("GLAZE_MAX_CRASHES", "1000000")
 
 
-def worker_of(daemon: int) -> int | None:
-    found = subprocess.run(["pgrep", "-P", str(daemon)], capture_output=True, text=True, check=False).stdout.split()
-    return int(found[0]) if found else None
-
-
-def kill_something(draw: random.Random) -> str | None:
-    """SIGKILL the daemon or its worker; which of them died, None where neither was there."""
-    connection = read_connection()
-    if connection is None:
-        return None
-    name = draw.choice(["daemon", "worker"])
-    pid = connection.pid if name == "daemon" else worker_of(connection.pid)
-    if pid is None:
-        return None
-    state = Path(f"/proc/{pid}/stat")
-    with contextlib.suppress(OSError):
-        if " Z " not in state.read_text():  # the dead do not count
-            os.kill(pid, signal.SIGKILL)
-            return name
-    return None
-
-
-class Worker(threading.Thread):
+class Artist(threading.Thread):
     """A client that submits job after job until told to stop, and checks each result."""
 
-    def __init__(self, number: int, stop: threading.Event) -> None:
+    def __init__(self, number: int, orders: Iterator[Order], hear: Callable[[Progress], None]) -> None:
         super().__init__()
         self.number = number
-        self.halt = stop
+        self.orders = orders
+        self.hear = hear
+        self.halt = threading.Event()
         self.delivered = 0
         self.wrong: list[str] = []
 
     def run(self) -> None:
-        draw = random.Random(self.number)
         with Client.connect(f"client {self.number}") as client:
             while not self.halt.is_set():
-                picture, seed = draw.randbytes(draw.choice([10, 5_000, 1_500_000])), draw.randrange(1000)
+                picture, settings, expected = next(self.orders)
                 try:
-                    outcome = client.run("protect", {"picture": picture}, {"seed": seed})
-                    if outcome.parts["result"] != fake_tasks.expected(picture, seed):
-                        self.wrong.append(f"job {outcome.job} came back changed")
+                    outcome = client.run("protect", {"picture": picture}, settings, on_progress=self.hear)
+                    if outcome.parts["result"] != expected:
+                        self.wrong.append(f"job {outcome.id} came back changed")
                     self.delivered += 1
                 except Exception as error:
                     self.wrong.append(f"{type(error).__name__}: {error}")
 
 
-def test_nothing_accepted_is_lost_to_kills(
-    own_home: Path, fake_engine: None, capsys: pytest.CaptureFixture[str]
-) -> None:
-    points = int(os.environ.get("GLAZE_KILLS", "40"))
-    draw, stop = random.Random(7), threading.Event()
-    clients = [Worker(number, stop) for number in range(CLIENTS)]
-    for client in clients:
-        client.start()
-    killed: dict[str, int] = {"daemon": 0, "worker": 0}
-    while sum(killed.values()) < points:
+def kill(name: str) -> bool:
+    """SIGKILL the "daemon" or its "worker"; whether it was there."""
+    connection = read_connection()
+    if connection is None:
+        return False
+    for pid in [connection.pid] if name == "daemon" else children(connection.pid):
+        with contextlib.suppress(OSError):
+            if " Z " not in Path(f"/proc/{pid}/stat").read_text():  # the dead do not count
+                os.kill(pid, signal.SIGKILL)
+                return True
+    return False
+
+
+def kill_while_they_work(artists: list[Artist], points: int, draw: random.Random, wait: Callable[[], str]) -> str:
+    """Kill `points` times, each time after `wait`, which tells where that was. Then all must end well; a summary.
+
+    Daemon and worker die equally often, in an order that is drawn for each pair of kills.
+    """
+    killed: list[str] = []
+    places: Counter[str] = Counter()
+    for artist in artists:
+        artist.start()
+    try:
+        while len(killed) < points:
+            for name in draw.sample(["daemon", "worker"], 2):
+                place = wait()
+                while not kill(name):
+                    place = wait()
+                killed.append(name)
+                places[place] += 1
+    finally:
+        for artist in artists:
+            artist.halt.set()
+        for artist in artists:
+            artist.join(120)
+    assert not [sentence for artist in artists for sentence in artist.wrong]
+    assert not any(artist.is_alive() for artist in artists)
+    assert min(artist.delivered for artist in artists) > 0
+    found = ", ".join(f"{count} while {place}" for place, count in places.items())
+    delivered = sum(artist.delivered for artist in artists)
+    return (
+        f"{killed.count('daemon')} kills of the daemon and {killed.count('worker')} of the worker, {found}: "
+        f"{delivered} jobs accepted and delivered to the byte"
+    )
+
+
+def test_nothing_accepted_is_lost_to_kills(fake_engine: None, capsys: pytest.CaptureFixture[str]) -> None:
+    def orders(draw: random.Random) -> Iterator[Order]:
+        while True:
+            picture, seed = draw.randbytes(draw.choice([10, 5_000, 1_500_000])), draw.randrange(1000)
+            yield picture, {"seed": seed}, fake_tasks.expected(picture, seed)
+
+    draw = random.Random(7)
+
+    def wait() -> str:
         time.sleep(draw.uniform(0.05, 0.6))
-        name = kill_something(draw)
-        if name:
-            killed[name] += 1
-    stop.set()
-    for client in clients:
-        client.join(120)
-    delivered = sum(client.delivered for client in clients)
+        return "working"
+
+    artists = [Artist(number, orders(random.Random(number)), lambda _: None) for number in range(CLIENTS)]
+    summary = kill_while_they_work(artists, POINTS, draw, wait)
     with capsys.disabled():
-        print(f"\n{killed['daemon']} kills of the daemon, {killed['worker']} of the worker: {delivered} jobs delivered")
-    assert not [sentence for client in clients for sentence in client.wrong]
-    assert not any(client.is_alive() for client in clients)
-    assert min(client.delivered for client in clients) > 0
+        print(f"\nfake engine: {summary}")
 
 
-def test_the_real_engine_resumes_to_the_byte(own_home: Path, meadow: Image.Image) -> None:
-    """One kill of the daemon in each of several phases of one cloak."""
-    picture = {"picture": file_bytes(meadow.crop((200, 240, 264, 304)))}
-    settings = {"style": "weave", "quality": "standard"}
-    with Client.connect("tests") as client:
-        calm = client.run("protect", picture, settings)
-        for share in (0.1, 0.5, 0.9):
-            killed: list[int] = []
+def test_the_real_engine_resumes_to_the_byte(meadow: Image.Image, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each kill comes at a random moment after the begin of a random stage, another random one after the last kill."""
+    heard = threading.Condition()
+    stage = ""
 
-            def kill(msg: object, share: float = share, killed: list[int] = killed) -> None:
-                step, steps = getattr(msg, "step", 0), getattr(msg, "steps", 0)
-                connection = read_connection()
-                if steps and step >= share * steps and not killed and connection:
-                    killed.append(connection.pid)
-                    os.kill(connection.pid, signal.SIGKILL)
+    def hear(msg: Progress) -> None:
+        nonlocal stage
+        with heard:
+            stage = msg.stage
+            heard.notify_all()
 
-            shaken = client.run("protect", picture, settings, on_progress=kill)
-            assert killed
-            assert shaken.parts == calm.parts
+    draw = random.Random(10)
+
+    def wait() -> str:
+        nonlocal stage
+        for wanted in draw.choices(list(STAGES), k=draw.choice([1, 2])):
+            with heard:
+                stage = ""
+                while stage != wanted:
+                    assert heard.wait(120)
+        time.sleep(draw.uniform(0, STAGES[wanted]))
+        return stage
+
+    artists = []
+    with Client.connect("undisturbed") as client:
+        for number, quality in enumerate(
+            ["thorough", "standard", "standard"]
+        ):  # the first one lives through checkpoints
+            picture = file_bytes(meadow.crop((200, 240 + 64 * number, 264, 304 + 64 * number)))
+            settings = {"quality": quality, "seed": number}
+            expected = bytes(client.run("protect", {"picture": picture}, settings).parts["result"])
+            artists.append(Artist(number, repeat((picture, settings, expected)), hear))
+    summary = kill_while_they_work(artists, REAL_POINTS, draw, wait)
+    with capsys.disabled():
+        print(f"\nreal engine: {summary}")
