@@ -172,7 +172,7 @@ def _subject(document: Any, node: Any, bounds: Rectangle, selected: bool, notes:
     if max(size.values()) > MAX_SIDE or rectangle.width * rectangle.height > MAX_PIXELS:
         raise Refusal("too_large", **size, limit=MAX_SIDE)
     try:
-        colours = Colours(document, Space.of(node))
+        colours = Colours(Space.of(node))
     except GlazeError as error:
         raise Refusal(error.code) from None
     animated = any(one.animated() for one in _family(node))
@@ -228,7 +228,7 @@ class Capture:
         if subject.plain:
             self._copy = subject.node.duplicate()
         else:
-            self._copy = sheet(subject.document, subject.colours.space)
+            self._copy = sheet(subject.colours.space)
         self._missing = set() if subject.plain else set(subject.strips)
         if self._missing and (subject.selection or "animated" in subject.notes):
             rows = max(1, COPIED // (subject.bounds.width * subject.colours.pixel_bytes))

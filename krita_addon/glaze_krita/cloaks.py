@@ -10,7 +10,7 @@ from glaze_plugin.messages import Preview
 
 from . import canvas, tree
 from .qt import QtCore
-from .texts import refused, tr
+from .texts import refused, said, tr
 
 ANNOTATION = "glaze_jobs"
 LOOK_MS = 500
@@ -23,6 +23,7 @@ class Cloak(QtCore.QObject):
 
     state: "running", "finished" (its result waits to be put in), "inserting", "review", "kept", "discarded", "failed".
     node: the cloaked layer once there is one. sentence: what there is to say, "" for nothing.
+    saved: whether the document's file tells of this job, so that its result is offered when that is opened again.
     """
 
     changed = QtCore.pyqtSignal()
@@ -36,8 +37,8 @@ class Cloak(QtCore.QObject):
         self.settings = settings
         self.state = "running"
         self.sentence = ""
-        self.selected = False
-        self.opaque = True
+        self.selected = self.saved = False
+        self.opaque = self.source_visible = True
         self.report = {}
         self.job = None
         self.source = self.node = self.capture = self.insertion = None
@@ -70,13 +71,15 @@ class Cloak(QtCore.QObject):
             self.session.step()
 
     def _heard(self, job, msg):
+        if self.state not in (*OPEN, "review"):  # what it still hears of is its own cancelling
+            return
         if isinstance(msg, Preview):
             self.preview = job.preview
         elif job.state == "failed" and self.state == "review":
-            self.sentence = str(job.error)
+            self.sentence = said(job.error)
         elif job.state == "failed":
             cancelled = isinstance(job.error, Cancelled)
-            self._end("discarded" if cancelled else "failed", tr("Cancelled.") if cancelled else str(job.error))
+            self._end("discarded" if cancelled else "failed", tr("Cancelled.") if cancelled else said(job.error))
         elif job.state == "done" and self.state == "running":
             self.report = job.report
             self.state = "finished"
@@ -129,18 +132,20 @@ class Cloak(QtCore.QObject):
         try:
             self.node = self.insertion.finish()
         except GlazeError as error:
-            self._end("failed", str(error))
+            self._end("failed", said(error))
             return
         self.opaque = self.insertion.opaque
-        said = []
+        self.source_visible = self.source.visible()
+        words = []
         if self.insertion.changed:
-            said.append(tr("The layer has been painted on since; the cloak is of what it was before."))
+            words.append(tr("The layer has been painted on since; the cloak is of what it was before."))
         if not self.opaque:
-            said.append(tr("The layer is not wholly opaque, so it is hidden while its cloak is shown."))
-        self.sentence = " ".join(said)
+            words.append(tr("The layer is not wholly opaque, so it is hidden while its cloak is shown."))
+        self.sentence = " ".join(words)
         self.insertion = self.capture = None
         self.state = "review"
-        self.show_before(False)
+        if not self.opaque:
+            self.show_before(False)
         if active:  # Krita makes the new layer the active one, later
             QtCore.QTimer.singleShot(0, lambda: self.document.setActiveNode(active))
         self.changed.emit()
@@ -153,7 +158,7 @@ class Cloak(QtCore.QObject):
             return
         self.node.setVisible(not before)
         if not self.opaque:
-            self.source.setVisible(before)
+            self.source.setVisible(before and self.source_visible)
         self.document.refreshProjection()
 
     def set_opacity(self, percent):
@@ -189,24 +194,45 @@ class Cloak(QtCore.QObject):
 
     def look_around(self):
         """Notice what has happened to the document and the layers meanwhile."""
-        if self.state not in (*OPEN, "review"):
-            return
         if not tree.is_open(self.document):
-            if self.state == "running":
-                self.cancel()
-            self._end("discarded", tr("The picture was closed, so its cloak was dropped."))
-        elif self.state == "review" and tree.find(self.document, tree.id_of(self.node)) is None:
-            if not self.opaque:
-                self.source.setVisible(True)
-                self.document.refreshProjection()
-            self._end("discarded", tr("The cloaked layer was taken out."))
+            self._close()
+        elif self.node is not None:
+            self._look_for_node()
         elif self.state == "running" and tree.find(self.document, self.layer_id) is None:
             self.cancel()
             self._end("discarded", tr("The layer was deleted, so its cloak was dropped."))
 
+    def _close(self):
+        """The document is gone. What its file knows of is kept for the next time."""
+        if self.saved:
+            self.job.listener = None
+            self.state, self.sentence = "discarded", tr("The picture was closed; its cloak waits until it is opened.")
+            self.changed.emit()
+        elif self.node is not None:
+            self.session.client.forget(self.job)
+        elif self.state in OPEN:
+            self.cancel()
+            self._end("discarded", tr("The picture was closed, so its cloak was dropped."))
+
+    def _look_for_node(self):
+        """The cloaked layer may be deleted and undone by hand, and come back by redo."""
+        there = tree.holds(self.document, self.node)
+        if self.state == "discarded" and there:
+            self.state, self.sentence = "review", tr("The cloaked layer is back.")
+            self.show_before(False)
+            self.changed.emit()
+        elif self.state in ("review", "kept") and not there:
+            self._show_source()
+            self._end("discarded", tr("The cloaked layer was taken out."))
+
+    def _show_source(self):
+        if not self.opaque:
+            self.source.setVisible(self.source_visible)
+            self.document.refreshProjection()
+
     def _end(self, state, sentence):
         self.state, self.sentence = state, sentence
-        if self.job and not self.job.open and self.job.state != "failed":
+        if self.node is None and self.job and not self.job.open and self.job.state != "failed":
             self.session.client.forget(self.job)
         self.capture = self.insertion = None
         self.changed.emit()
@@ -259,15 +285,30 @@ class Cloaks(QtCore.QObject):
         cloak.begin(subject)
         self.told.emit(" ".join(tr(f"note {note}") for note in subject.notes))
         self._write(document)
+        self.changed.emit()
         return cloak
 
+    def add(self, cloak):
+        """From now on it is one of them."""
+        self._all.append(cloak)
+        cloak.changed.connect(lambda: self._one_changed(cloak))
+
     def close(self):
+        """Krita quits. Jobs that no file knows of would be computed for nobody."""
         self._timer.stop()
+        for cloak in self._all:
+            if not cloak.saved:
+                cloak.cancel()
+
+    def saved(self, path):
+        """A document has been saved, and with it the ids of its jobs."""
+        for cloak in self._all:
+            if tree.is_open(cloak.document) and cloak.document.fileName() == path:
+                cloak.saved = cloak.layer_id is not None and cloak.state in OPEN
 
     def _add(self, document, name, layer_id, settings):
         cloak = Cloak(self.session, document, name, layer_id, settings, self)
-        self._all.append(cloak)
-        cloak.changed.connect(lambda: self._one_changed(cloak))
+        self.add(cloak)
         return cloak
 
     def _one_changed(self, cloak):
@@ -280,6 +321,7 @@ class Cloaks(QtCore.QObject):
     def _look_around(self):
         for cloak in list(self._all):
             cloak.look_around()
+        self._all = [cloak for cloak in self._all if tree.is_open(cloak.document) or cloak.state in OPEN]
         documents = tree.documents()
         for document in documents:
             if document not in self._known:
@@ -297,7 +339,7 @@ class Cloaks(QtCore.QObject):
                 "selected": cloak.selected,
             }
             for cloak in self.of(document)
-            if cloak.job and cloak.state in OPEN
+            if cloak.layer_id and cloak.job and cloak.state in OPEN
         ]
         data = json.dumps(entries).encode() if entries else b""
         if bytes(document.annotation(ANNOTATION)) != data:
@@ -310,7 +352,7 @@ class Cloaks(QtCore.QObject):
             for entry in entries:
                 if not any(cloak.job and cloak.job.id == entry["job"] for cloak in self._all):
                     cloak = self._add(document, str(entry["name"]), str(entry["layer"]), dict(entry["settings"]))
-                    cloak.selected = bool(entry["selected"])
+                    cloak.selected, cloak.saved = bool(entry["selected"]), True
                     cloak.resume(str(entry["job"]))
         except (ValueError, KeyError, TypeError):
             return

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import struct
 from array import array
+from functools import cache
 from operator import sub
 from typing import Any, NamedTuple
+
+from krita import Krita
 
 from glaze_plugin.errors import GlazeError
 
@@ -47,10 +50,10 @@ class Colours:
     pixel_bytes: bytes of one of the layer's own pixels. Krita does its work on small layers in no document.
     """
 
-    def __init__(self, document: Any, space: Space) -> None:
+    def __init__(self, space: Space) -> None:
         """Raises GlazeError "colours" where Krita cannot convert."""
         self.space = space
-        self._sheet = sheet(document, space)
+        self._sheet = sheet(space)
         self.pixel_bytes = len(self._sheet.pixelData(0, 0, 1, 1))
         self._target = SRGB_GRAY if space.model == "GRAYA" else SRGB
         self.channels = "GA" if space.model == "GRAYA" else "BGRA"
@@ -90,9 +93,22 @@ class Colours:
         return int.from_bytes(self._converted(pixel)[1][:2], "little") > LINEAR * 65535
 
 
-def sheet(document: Any, space: Space) -> Any:
+@cache
+def workshop() -> Any:
+    """A document of one pixel that no list shows.
+
+    When Krita converts a layer's colours it draws the whole document again from which the layer comes, also one that
+    the layer is not in.
+    """
+    made = Krita.instance().createDocument(1, 1, "Glaze", "RGBA", "U8", "", 72.0)
+    hidden = made.clone()
+    made.close()
+    return hidden
+
+
+def sheet(space: Space) -> Any:
     """A new empty paint layer that is in no document yet."""
-    layer = document.createNode("Glaze", "paintlayer")
+    layer = workshop().createNode("Glaze", "paintlayer")
     recolour(layer, space)
     return layer
 

@@ -4,13 +4,29 @@ import krita
 from krita import Krita
 
 from .qt import Qt, QtCore, QtGui, QtWidgets
-from .texts import tr
+from .texts import said, tr
 
 QUALITIES = (("preview", "Quick and weak"), ("standard", "Standard"), ("thorough", "Thorough and slow"))
-PREVIEW_PX = 220
+PREVIEW_PX = 176
 OPACITY_MS = 150
 """ms that the opacity slider must rest before the canvas is drawn again, which takes a while on large pictures."""
 SETTINGS = "glaze"
+
+
+BAR_PX = 6
+BUTTON_PX = 40
+"""px to which a button may shrink, so that a narrow docker cuts none off."""
+HISTORY_PX = 64
+HEIGHT_PX = 240
+"""px that a review needs; Krita would give the docker less."""
+
+
+def row(*parts):
+    """Widgets side by side."""
+    layout = QtWidgets.QHBoxLayout()
+    for part in parts:
+        layout.addWidget(part)
+    return layout
 
 
 def time_left(seconds):
@@ -33,84 +49,104 @@ class GlazeDocker(krita.DockWidget):
         self._cloak = None
         self._build()
         self._load()
-        self.session.changed.connect(self._show_session)
+        self.session.changed.connect(self._show_state)
         self.cloaks.changed.connect(self._show_cloak)
-        self.cloaks.told.connect(self.sentence.setText)
+        self.cloaks.told.connect(self._tell)
         self._opacity_timer = QtCore.QTimer(self)
         self._opacity_timer.setSingleShot(True)
         self._opacity_timer.setInterval(OPACITY_MS)
         self._opacity_timer.timeout.connect(self._set_opacity)
-        self._show_session()
+        self._tell("")
         self._show_cloak()
 
     # ---- building ------------------------------------------------------------------------------
 
     def _build(self):
+        """From top to bottom: what goes on, what can be done now, what there is to say, what there was."""
+        self.bar = QtWidgets.QProgressBar()
+        self.bar.setObjectName("glaze_progress")
+        self.bar.setTextVisible(False)
+        self.bar.setFixedHeight(BAR_PX)
+        self.sentence = self._label("glaze_sentence")
+        self.preview = self._label("glaze_preview")
+        self.preview.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.setup = self._build_setup()
+        self.review = self._build_review()
+        self.ends = self._build_ends()
+        self.history = QtWidgets.QListWidget()
+        self.history.setObjectName("glaze_history")
+        self.history.setToolTip(tr("History"))
+        self.history.setMaximumHeight(HISTORY_PX)
+
         page = QtWidgets.QWidget(self)
         column = QtWidgets.QVBoxLayout(page)
-        self.connection = self._label("glaze_connection")
+        column.addLayout(self._build_state())
+        for part in (self.bar, self.setup, self.sentence, self.preview, self.review, self.ends, self.history):
+            column.addWidget(part)
+        column.addStretch(1)
+        scroll = QtWidgets.QScrollArea(self)
+        scroll.setFrameShape(QtWidgets.QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidgetResizable(True)
+        scroll.setMinimumHeight(HEIGHT_PX)
+        scroll.setWidget(page)
+        self.setWidget(scroll)
+
+    def _build_state(self):
+        self.state = self._label("glaze_state")
         self.retry = self._button("glaze_retry", "Try again", self._retry)
+        self.cancel = self._button("glaze_cancel", "Cancel", lambda: self._cloak.cancel())
+        layout = row(self.state, self.retry, self.cancel)
+        layout.setStretch(0, 1)
+        for button in (self.retry, self.cancel):
+            button.setSizePolicy(QtWidgets.QSizePolicy.Policy.Fixed, QtWidgets.QSizePolicy.Policy.Fixed)
+        return layout
+
+    def _build_setup(self):
         self.quality = QtWidgets.QComboBox()
         self.quality.setObjectName("glaze_quality")
         for value, text in QUALITIES:
             self.quality.addItem(tr(text), value)
         self.strength = self._slider("glaze_strength", 10, 100)
-        self.layer = self._button("glaze_layer_button", "Glaze layer", lambda: self.glaze(False))
-        self.selection = self._button("glaze_selection_button", "Glaze selection", lambda: self.glaze(True))
-        self.bar = QtWidgets.QProgressBar()
-        self.bar.setObjectName("glaze_progress")
-        self.stage = self._label("glaze_stage")
-        self.cancel = self._button("glaze_cancel", "Cancel", lambda: self._cloak.cancel())
-        self.preview = self._label("glaze_preview")
-        self.preview.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.insert = self._button("glaze_insert", "Insert", lambda: self._cloak.insert())
-        self.sentence = self._label("glaze_sentence")
-        self.review = self._build_review()
-        self.history = QtWidgets.QListWidget()
-        self.history.setObjectName("glaze_history")
-        self.history.setMaximumHeight(96)
-
-        form = QtWidgets.QFormLayout()
+        box = QtWidgets.QWidget()
+        form = QtWidgets.QFormLayout(box)
+        form.setContentsMargins(0, 0, 0, 0)
         form.addRow(tr("Quality"), self.quality)
         form.addRow(tr("Strength"), self.strength)
-        buttons = QtWidgets.QHBoxLayout()
-        buttons.addWidget(self.layer)
-        buttons.addWidget(self.selection)
-        for part in (self.connection, self.retry, form, buttons, self.bar, self.stage, self.cancel, self.preview):
-            column.addLayout(part) if isinstance(part, QtWidgets.QLayout) else column.addWidget(part)
-        for part in (self.insert, self.review, self.sentence, QtWidgets.QLabel(tr("History")), self.history):
-            column.addWidget(part)
-        column.addStretch(1)
-        scroll = QtWidgets.QScrollArea(self)
-        scroll.setWidgetResizable(True)
-        scroll.setWidget(page)
-        self.setWidget(scroll)
+        layer = self._button("glaze_layer_button", "Glaze layer", lambda: self.glaze(False))
+        selection = self._button("glaze_selection_button", "Glaze selection", lambda: self.glaze(True))
+        form.addRow(row(layer, selection))
+        return box
 
     def _build_review(self):
-        box = QtWidgets.QGroupBox()
-        box.setObjectName("glaze_review")
-        column = QtWidgets.QVBoxLayout(box)
-        self.hold = QtWidgets.QPushButton(tr("Before (hold)"))
-        self.hold.setObjectName("glaze_hold")
+        self.hold = self._button("glaze_hold", "Before (hold)")
         self.hold.pressed.connect(lambda: self._cloak and self._cloak.show_before(True))
         self.hold.released.connect(lambda: self._cloak and self._cloak.show_before(self.before.isChecked()))
+        self.difference = self._button("glaze_difference", "Difference ×8", self._show_difference)
         self.before = QtWidgets.QCheckBox(tr("Show before"))
         self.before.setObjectName("glaze_before")
         self.before.toggled.connect(lambda on: self._cloak and self._cloak.show_before(on))
         self.opacity = self._slider("glaze_opacity", 0, 100)
         self.opacity.valueChanged.connect(self._opacity_moved)
         self.figures = self._label("glaze_figures")
-        self.difference = self._button("glaze_difference", "Difference ×8", self._show_difference)
+        box = QtWidgets.QWidget()
+        column = QtWidgets.QVBoxLayout(box)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addLayout(row(self.hold, self.difference))
+        column.addWidget(self.before, 0, Qt.AlignmentFlag.AlignLeft)
+        column.addLayout(row(QtWidgets.QLabel(tr("Opacity")), self.opacity))
+        column.addWidget(self.figures)
+        return box
+
+    def _build_ends(self):
+        """How a review ends."""
+        self.insert = self._button("glaze_insert", "Insert", lambda: self._cloak.insert())
         self.keep = self._button("glaze_keep", "Keep", lambda: self._cloak.keep())
         self.discard = self._button("glaze_discard", "Discard", lambda: self._cloak.discard())
-        ends = QtWidgets.QHBoxLayout()
-        ends.addWidget(self.keep)
-        ends.addWidget(self.discard)
-        for part in (self.hold, self.before, QtWidgets.QLabel(tr("Opacity of the cloak")), self.opacity):
-            column.addWidget(part)
-        column.addWidget(self.figures)
-        column.addWidget(self.difference)
-        column.addLayout(ends)
+        box = QtWidgets.QWidget()
+        both = row(self.insert, self.keep, self.discard)
+        both.setContentsMargins(0, 0, 0, 0)
+        box.setLayout(both)
         return box
 
     def _label(self, name):
@@ -119,9 +155,10 @@ class GlazeDocker(krita.DockWidget):
         label.setWordWrap(True)
         return label
 
-    def _button(self, name, text, clicked):
+    def _button(self, name, text, clicked=lambda: None):
         button = QtWidgets.QPushButton(tr(text))
         button.setObjectName(name)
+        button.setMinimumWidth(BUTTON_PX)
         button.clicked.connect(lambda *_: clicked())
         return button
 
@@ -189,18 +226,25 @@ class GlazeDocker(krita.DockWidget):
 
     # ---- showing -------------------------------------------------------------------------------
 
-    def _show_session(self):
+    def _tell(self, sentence):
+        self.sentence.setText(sentence)
+        self.sentence.setVisible(bool(sentence))
+
+    def _show_state(self):
+        """What goes on, in words: with the job that runs, or with the engine."""
         state, client = self.session.state, self.session.client
+        running = bool(self._cloak) and self._cloak.state in ("running", "inserting")
         if state == "asleep":
             text = tr("The engine sleeps; the first picture wakes it.")
         elif state == "searching":
-            text = client.words or tr("Looking for the engine …")
+            text = tr(client.words or "Looking for the engine …")
         elif state == "trouble":
-            text = client.words or str(client.error)
+            text = tr(client.words) if client.words else said(client.error)
         else:
-            text = self._engine_words()
-        self.connection.setText(text)
-        self.retry.setVisible(state == "trouble")
+            text = self._stage_words() if running else self._engine_words()
+        self.state.setText(text)
+        self.retry.setVisible(client.error is not None and state == "trouble")
+        self.cancel.setVisible(running)
 
     def _engine_words(self):
         status = self.session.status
@@ -213,6 +257,17 @@ class GlazeDocker(krita.DockWidget):
             "failing": tr("The engine does not start; `glaze doctor` says why."),
         }.get(status.worker, status.worker)
 
+    def _stage_words(self):
+        progress = self._cloak.job.progress
+        if self._cloak.state == "inserting":
+            return tr("stage inserting")
+        if progress is None:
+            return tr("stage sending")
+        stage = tr(f"stage {progress.stage}")
+        if progress.seconds_left is None:
+            return stage
+        return tr("{stage}, about {time} left", stage=stage, time=time_left(progress.seconds_left))
+
     def _show_cloak(self):
         document = Krita.instance().activeDocument()
         cloak = self.cloaks.current(document)
@@ -221,28 +276,23 @@ class GlazeDocker(krita.DockWidget):
             self.before.setChecked(False)
             self.opacity.setValue(100)
             self.preview.clear()
-        running = bool(cloak) and cloak.state in ("running", "inserting")
-        for part in (self.bar, self.stage, self.cancel):
-            part.setVisible(running)
-        self.preview.setVisible(running and cloak.preview is not None)
-        self.insert.setVisible(bool(cloak) and cloak.state == "finished")
-        self.review.setVisible(bool(cloak) and cloak.state == "review")
-        if running:
+        state = cloak.state if cloak else ""
+        self.bar.setVisible(state in ("running", "inserting"))
+        self.preview.setVisible(state == "running" and cloak.preview is not None)
+        self.setup.setVisible(not cloak)
+        self.review.setVisible(state == "review")
+        self.ends.setVisible(state in ("finished", "review"))
+        self.insert.setVisible(state == "finished")
+        self.keep.setVisible(state == "review")
+        self._show_state()
+        if state == "running":
             self._show_progress(cloak)
-        if cloak and cloak.state == "review":
-            self.review.setTitle(cloak.name)
+        elif state == "review":
             self._show_figures()
         self._show_history(document)
 
     def _show_progress(self, cloak):
         progress = cloak.job.progress
-        if cloak.state == "inserting":
-            stage = tr("stage inserting")
-        else:
-            stage = tr(f"stage {progress.stage}") if progress else tr("stage sending")
-        if progress and progress.seconds_left is not None and cloak.state == "running":
-            stage = tr("{stage}, about {time} left", stage=stage, time=time_left(progress.seconds_left))
-        self.stage.setText(stage)
         self.bar.setRange(0, progress.steps if progress else 0)
         self.bar.setValue(progress.step if progress else 0)
         if cloak.preview:
@@ -268,7 +318,7 @@ class GlazeDocker(krita.DockWidget):
         figures = measured[percent]
         shown = [
             tr(
-                "Shift {shift:.2f}, measured at {percent} % opacity. Noise as visible as all of it: {noise:.2f}.",
+                "Shift {shift:.2f} at {percent} % opacity; noise as visible as all of it: {noise:.2f}.",
                 shift=figures["targeted_shift"],
                 percent=percent,
                 noise=sum(noise) / len(noise),
@@ -278,7 +328,7 @@ class GlazeDocker(krita.DockWidget):
                 alex=figures["lpips"],
                 change=255 * figures["max_change"],
             ),
-            tr("This is a measurement, not a guarantee: cloaks of this kind have been broken."),
+            tr("Measured, not guaranteed: cloaks of this kind have been broken."),
         ]
         self.figures.setText("\n".join([*shown, *report["notes"]]))
 
@@ -287,3 +337,4 @@ class GlazeDocker(krita.DockWidget):
         if entries != [self.history.item(row).text() for row in range(self.history.count())]:
             self.history.clear()
             self.history.addItems(entries)
+        self.history.setVisible(bool(entries))

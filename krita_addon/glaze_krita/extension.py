@@ -3,13 +3,18 @@
 import krita
 from krita import Krita
 
+from . import export
 from .cloaks import Cloaks
 from .docker import GlazeDocker
 from .qt import QtWidgets
 from .session import Session
 from .texts import tr
 
-ACTIONS = {"glaze_layer": "Glaze layer", "glaze_selection": "Glaze selection"}
+ACTIONS = {
+    "glaze_layer": "Glaze layer",
+    "glaze_selection": "Glaze selection",
+    "glaze_export": "Export glazed copy…",
+}
 DOCKER = "glaze_docker"
 MENU = "tools/scripts"
 
@@ -27,6 +32,7 @@ class GlazeExtension(krita.Extension):
         notifier = Krita.instance().notifier()
         notifier.setActive(True)
         notifier.applicationClosing.connect(self._close)
+        notifier.imageSaved.connect(self.cloaks.saved)
 
     def createActions(self, window):
         for name, text in ACTIONS.items():
@@ -36,7 +42,12 @@ class GlazeExtension(krita.Extension):
     def _run(self, name):
         window = Krita.instance().activeWindow()  # not the one above, whose wrapper is gone by now
         docker = window.qwindow().findChild(QtWidgets.QDockWidget, DOCKER) if window else None
-        if docker is not None:
+        if docker is None:
+            return
+        docker.setVisible(True)
+        if name == "glaze_export":
+            export.ask(window.qwindow(), self.cloaks, docker.settings)
+        else:
             docker.glaze(name == "glaze_selection")
 
     def _close(self):

@@ -1,5 +1,7 @@
 """The add-on's conversation with the daemon, driven by Qt: it never waits, so painting never does."""
 
+from contextlib import contextmanager
+
 from glaze_plugin.client import Client
 from glaze_plugin.messages import AskStatus, Status
 
@@ -25,6 +27,7 @@ class Session(QtCore.QObject):
         self.client = Client("Krita", start=False, ahead=256 << 10)
         self._reading = self._writing = None
         self._watched = -1
+        self._busy = False
         self._shown = None
         self._since_status = self._since_error = 0.0
         self._timer = QtCore.QTimer(self)
@@ -50,18 +53,31 @@ class Session(QtCore.QObject):
 
     def submit(self, kind, parts, settings, label, listener):
         self.wake()
-        job = self.client.submit(kind, parts, settings, label, listener)
+        with self._undisturbed():
+            job = self.client.submit(kind, parts, settings, label, listener)
         self.step()
         return job
 
     def step(self):
         """Send and receive what can be now."""
-        self.client.step()
+        if self._busy:
+            return
+        with self._undisturbed():
+            self.client.step()
         self._watch_socket()
         shown = (self.state, self.client.words, self.client.error, self.status)
         if shown != self._shown:
             self._shown = shown
             self.changed.emit()
+
+    @contextmanager
+    def _undisturbed(self):
+        """No step within a step: Krita handles events while it converts the colours of what is sent or received."""
+        self._busy = True
+        try:
+            yield
+        finally:
+            self._busy = False
 
     def close(self):
         self._timer.stop()

@@ -7,6 +7,15 @@ from .qt import QtCore
 GERMAN = {
     "Glaze layer": "Ebene schützen",
     "Glaze selection": "Auswahl schützen",
+    "Export glazed copy…": "Geschützte Kopie exportieren …",
+    "A glazed copy can be a PNG, JPEG, WebP, TIFF or KRA file.": (
+        "Eine geschützte Kopie kann eine PNG-, JPEG-, WebP-, TIFF- oder KRA-Datei sein."
+    ),
+    "“{path}” could not be written; nothing was exported.": (
+        "„{path}“ konnte nicht geschrieben werden; es wurde nichts exportiert."
+    ),
+    "Saved as “{path}”.": "Gespeichert als „{path}“.",
+    "state saved": "gespeichert",
     "Cancel": "Abbrechen",
     "Try again": "Noch einmal versuchen",
     "Quality": "Qualität",
@@ -14,7 +23,7 @@ GERMAN = {
     "Standard": "Standard",
     "Thorough and slow": "Gründlich und langsam",
     "Strength": "Stärke",
-    "Opacity of the cloak": "Deckkraft des Überzugs",
+    "Opacity": "Deckkraft",
     "Before (hold)": "Vorher (halten)",
     "Show before": "Vorher zeigen",
     "Difference ×8": "Unterschied ×8",
@@ -53,18 +62,29 @@ GERMAN = {
     "state kept": "behalten",
     "state discarded": "verworfen",
     "state failed": "fehlgeschlagen",
-    "Shift {shift:.2f}, measured at {percent} % opacity. Noise as visible as all of it: {noise:.2f}.": (
-        "Verschiebung {shift:.2f}, gemessen bei {percent} % Deckkraft. Ebenso sichtbares Rauschen: {noise:.2f}."
+    "Shift {shift:.2f} at {percent} % opacity; noise as visible as all of it: {noise:.2f}.": (
+        "Verschiebung {shift:.2f} bei {percent} % Deckkraft; ebenso sichtbares Rauschen: {noise:.2f}."
     ),
     "LPIPS {alex:.3f}, largest change {change:.0f} of 255.": "LPIPS {alex:.3f}, größte Änderung {change:.0f} von 255.",
-    "This is a measurement, not a guarantee: cloaks of this kind have been broken.": (
-        "Das ist eine Messung, keine Garantie: Überzüge dieser Art sind schon gebrochen worden."
+    "Measured, not guaranteed: cloaks of this kind have been broken.": (
+        "Gemessen, nicht garantiert: Überzüge dieser Art sind schon gebrochen worden."
     ),
     "“{name}” was finished while the picture was closed.": "„{name}“ wurde fertig, während das Bild geschlossen war.",
     "“{name}” is being cloaked already.": "„{name}“ wird bereits überzogen.",
     "The picture was closed, so its cloak was dropped.": "Das Bild wurde geschlossen, der Überzug verworfen.",
     "The layer was deleted, so its cloak was dropped.": "Die Ebene wurde gelöscht, der Überzug verworfen.",
+    "The picture was closed; its cloak waits until it is opened.": (
+        "Das Bild wurde geschlossen; der Überzug wartet, bis es wieder geöffnet wird."
+    ),
     "The cloaked layer was taken out.": "Die überzogene Ebene wurde entfernt.",
+    "The cloaked layer is back.": "Die überzogene Ebene ist wieder da.",
+    "Starting the Glaze daemon": "Die Engine wird gestartet",
+    "Waiting for the Glaze daemon": "Warte auf die Engine",
+    "The Glaze daemon has stopped.": "Die Engine wurde beendet.",
+    "The Glaze daemon has not answered for 5 seconds.": "Die Engine antwortet seit 5 Sekunden nicht.",
+    "The Glaze daemon has not come up within 60 seconds.": "Die Engine ist nach 60 Sekunden nicht da.",
+    "Try again.": "Versuche es noch einmal.",
+    "`glaze doctor` looks for the reason.": "`glaze doctor` sucht den Grund.",
     "The layer has another size now, so its cloak does not fit any more.": (
         "Die Ebene hat jetzt eine andere Größe, der Überzug passt nicht mehr."
     ),
@@ -93,6 +113,13 @@ GERMAN = {
 JAPANESE = {
     "Glaze layer": "レイヤーを保護加工",
     "Glaze selection": "選択範囲を保護加工",
+    "Export glazed copy…": "保護加工したコピーを書き出し…",
+    "A glazed copy can be a PNG, JPEG, WebP, TIFF or KRA file.": (
+        "保護加工したコピーは PNG、JPEG、WebP、TIFF、KRA で保存できます。"
+    ),
+    "“{path}” could not be written; nothing was exported.": "「{path}」に書き込めず、何も書き出されませんでした。",
+    "Saved as “{path}”.": "「{path}」に保存しました。",
+    "state saved": "書き出し済み",
     "Cancel": "キャンセル",
     "Try again": "再試行",
     "Quality": "品質",
@@ -100,7 +127,7 @@ JAPANESE = {
     "Standard": "標準",
     "Thorough and slow": "丁寧・遅い",
     "Strength": "強さ",
-    "Opacity of the cloak": "加工レイヤーの不透明度",
+    "Opacity": "不透明度",
     "Before (hold)": "加工前（長押し）",
     "Show before": "加工前を表示",
     "Difference ×8": "差分 ×8",
@@ -141,18 +168,29 @@ JAPANESE = {
     "state kept": "保存済み",
     "state discarded": "破棄済み",
     "state failed": "失敗",
-    "Shift {shift:.2f}, measured at {percent} % opacity. Noise as visible as all of it: {noise:.2f}.": (
-        "変位 {shift:.2f}（不透明度 {percent} % で測定）。全体と同程度に見えるノイズ：{noise:.2f}。"
+    "Shift {shift:.2f} at {percent} % opacity; noise as visible as all of it: {noise:.2f}.": (
+        "変位 {shift:.2f}（不透明度 {percent} %）。全体と同程度に見えるノイズ：{noise:.2f}。"
     ),
     "LPIPS {alex:.3f}, largest change {change:.0f} of 255.": "LPIPS {alex:.3f}、最大変化 {change:.0f}/255。",
-    "This is a measurement, not a guarantee: cloaks of this kind have been broken.": (
-        "これは測定値であり、保証ではありません。この種の加工は破られたことがあります。"
+    "Measured, not guaranteed: cloaks of this kind have been broken.": (
+        "測定値であり、保証ではありません。この種の加工は破られたことがあります。"
     ),
     "“{name}” was finished while the picture was closed.": "「{name}」は画像を閉じている間に完了しました。",
     "“{name}” is being cloaked already.": "「{name}」はすでに加工中です。",
     "The picture was closed, so its cloak was dropped.": "画像が閉じられたため、加工を破棄しました。",
     "The layer was deleted, so its cloak was dropped.": "レイヤーが削除されたため、加工を破棄しました。",
+    "The picture was closed; its cloak waits until it is opened.": (
+        "画像が閉じられました。次に開いたときに加工を挿入できます。"
+    ),
     "The cloaked layer was taken out.": "加工レイヤーが取り除かれました。",
+    "The cloaked layer is back.": "加工レイヤーが戻りました。",
+    "Starting the Glaze daemon": "エンジンを起動しています",
+    "Waiting for the Glaze daemon": "エンジンを待っています",
+    "The Glaze daemon has stopped.": "エンジンが停止しました。",
+    "The Glaze daemon has not answered for 5 seconds.": "エンジンが 5 秒間応答していません。",
+    "The Glaze daemon has not come up within 60 seconds.": "エンジンが 60 秒以内に起動しませんでした。",
+    "Try again.": "もう一度お試しください。",
+    "`glaze doctor` looks for the reason.": "`glaze doctor` で理由を調べられます。",
     "The layer has another size now, so its cloak does not fit any more.": (
         "レイヤーの大きさが変わったため、加工が合わなくなりました。"
     ),
@@ -211,6 +249,11 @@ def tr(text, **values):
     if known is None:
         known = text.partition(" ")[2] if text.startswith(("stage ", "state ")) else text
     return known.format(**values) if values else known
+
+
+def said(error):
+    """A GlazeError in words: what happened, and what can be done."""
+    return " ".join(tr(text) for text in (error.sentence, error.remedy) if text)
 
 
 def refused(refusal):

@@ -16,6 +16,13 @@ def id_of(node):
     return node.uniqueId().toString()
 
 
+def holds(document, node):
+    """Whether a layer that was in the document is still in it."""
+    while node.parentNode() is not None:
+        node = node.parentNode()
+    return node == document.rootNode()
+
+
 def find(document, layer_id):
     """The layer of that id, None where the document has none. (Document.nodeByUniqueID is of no use in Krita 5.1.)"""
     root = document.rootNode()

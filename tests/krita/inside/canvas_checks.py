@@ -224,12 +224,12 @@ def test_a_cloak_arrives_as_it_was_computed(make, space):
     """Colours that sRGB holds, in the middle of its range: what is seen of the new layer is the result."""
     document = make(*space)
     source = add(document)
-    colours = Colours(document, Space.of(source))
+    colours = Colours(Space.of(source))
     rng = random.Random(11)
     count = WIDTH * HEIGHT
     middle = [rng.randrange(20000, 45000) for _ in range(count * len(colours.channels))]
     middle[len(colours.channels) - 1 :: len(colours.channels)] = [65535] * count
-    scratch = canvas.sheet(document, colours._target)
+    scratch = canvas.sheet(colours._target)
     paint(scratch, data=array("H", middle).tobytes())
     recolour(scratch, Space.of(source))
     paint(source, data=pixels(scratch, 0, 0, WIDTH, HEIGHT))

@@ -1,0 +1,94 @@
+"""Every text of the add-on is there in every language; read from its source, without Krita."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from string import Formatter
+
+import pytest
+
+from tests.conftest import ROOT
+
+ADDON = ROOT / "krita_addon" / "glaze_krita"
+ENGINE = ROOT / "server" / "glaze_server" / "engine"
+SOURCES = {path.name: path.read_text() for path in ADDON.glob("*.py")}
+SHOWN_BY = {"tr": 0, "_button": 1}
+"""Function → which of its arguments is a text."""
+
+
+def tables() -> dict[str, dict[str, str]]:
+    """GERMAN, JAPANESE and ENGLISH."""
+    assigned = (node for node in ast.parse(SOURCES["texts.py"]).body if isinstance(node, ast.Assign))
+    return {
+        str(target.id): ast.literal_eval(node.value)
+        for node in assigned
+        for target in node.targets
+        if isinstance(target, ast.Name) and target.id in ("GERMAN", "JAPANESE", "ENGLISH")
+    }
+
+
+TABLES = tables()
+
+
+def strings(part: ast.AST) -> list[str]:
+    constants = (one.value for one in ast.walk(part) if isinstance(one, ast.Constant))
+    return [value for value in constants if isinstance(value, str) and value]
+
+
+def literals(source: str) -> Iterator[str]:
+    """Texts that are shown as they stand in the source."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            place = SHOWN_BY.get(name, len(node.args))
+            for part in node.args[place : place + 1]:
+                yield from strings(part)
+        elif isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in ("QUALITIES", "ACTIONS"):
+            yield from (text for text in strings(node.value) if text[0].isupper())
+
+
+def found(pattern: str, text: str) -> set[str]:
+    return set(re.findall(pattern, text))
+
+
+def used() -> set[str]:
+    texts = {text for source in SOURCES.values() for text in literals(source)}
+    texts -= {"state ", "stage ", "note ", "refused "}  # followed by a key
+    everything = "".join(SOURCES.values())
+    engine = "".join(path.read_text() for path in ENGINE.glob("*.py"))
+    daemon = (ROOT / "server" / "glaze_server" / "daemon.py").read_text()
+    texts |= {f"refused {code}" for code in found(r'Refusal\("(\w+)"', everything) | {"colours"}}
+    texts |= {f"note {code}" for code in found(r'notes(?:\.append\(| = \[)"(\w+)"', everything)}
+    texts |= {f"state {name}" for name in found(r'(?:state =|_end\() ?"(\w+)"', everything)}
+    texts |= {f"stage {name}" for name in found(r'\.begin\("([a-z ]+)"', engine)}
+    texts |= {f"stage {name}" for name in found(r'stage="([a-z ]+)"', daemon)}
+    return texts
+
+
+@pytest.mark.parametrize("language", ["GERMAN", "JAPANESE"])
+def test_every_text_is_translated(language: str) -> None:
+    assert used() - set(TABLES[language]) == set()
+
+
+def test_the_tables_agree() -> None:
+    assert set(TABLES["GERMAN"]) == set(TABLES["JAPANESE"])
+    assert set(TABLES["ENGLISH"]) <= set(TABLES["GERMAN"])
+
+
+@pytest.mark.parametrize("language", ["GERMAN", "JAPANESE"])
+def test_placeholders_agree(language: str) -> None:
+    for text, translated in TABLES[language].items():
+        original = TABLES["ENGLISH"].get(text, text)
+        assert sorted(placeholders(translated)) == sorted(placeholders(original)), text
+
+
+def placeholders(text: str) -> list[tuple[str, str | None]]:
+    return [(name, format) for _, name, format, _ in Formatter().parse(text) if name is not None]
+
+
+def test_no_translation_is_without_use() -> None:
+    others = {text for text in TABLES["GERMAN"] if "daemon" in text} | {"stage waiting"}  # said by glaze_plugin
+    client = "".join(path.read_text() for path in (ROOT / "glaze_plugin").glob("*.py"))
+    assert {text for text in set(TABLES["GERMAN"]) - used() - others if text not in client} == set()

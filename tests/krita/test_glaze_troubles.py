@@ -1,0 +1,200 @@
+"""Whatever happens to a job, the docker says so, and it ends well. The engine takes as long as a test wants."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from glaze_plugin import lock
+from glaze_plugin.client import Client
+from glaze_plugin.launch import end_daemon
+from glaze_plugin.raster import RasterFormat
+from tests.krita.conftest import StartKrita
+from tests.krita.glazing import BOX, GLAZED, SIDE, act, history, names, prepare, says, shown
+from tests.krita.harness.app import Krita
+from tests.krita.pixel_tasks import flipped, hold
+
+LAYOUT = RasterFormat(SIDE, SIDE, "BGRA", "u8")
+
+
+@pytest.fixture(scope="module")
+def engine() -> str:
+    return "tests.krita.pixel_tasks"
+
+
+@pytest.fixture
+def held(glaze_home: Path) -> Iterator[Path]:
+    """While this file is there, jobs go on."""
+    hold().touch()
+    yield hold()
+    hold().unlink(missing_ok=True)
+
+
+@pytest.fixture
+def client(glaze_home: Path) -> Iterator[Client]:
+    """Another one of the same daemon."""
+    with Client.connect("tests") as client:
+        yield client
+
+
+def begin(krita: Krita) -> bytes:
+    """A job that runs; its layer's bytes."""
+    before = prepare(krita)
+    krita.click("glaze_layer_button")
+    shown(krita, "glaze_preview")
+    return before
+
+
+def ends_well(krita: Krita, held: Path, before: bytes) -> None:
+    """Let the job end; its result comes as always."""
+    held.unlink()
+    shown(krita, "glaze_keep")
+    assert names(krita) == ["Background", GLAZED]
+    assert krita.pixels(GLAZED, BOX) == flipped(before, LAYOUT)
+
+
+def pid() -> int:
+    found = lock.holder()
+    assert found
+    return found
+
+
+def open_jobs(client: Client) -> list[str]:
+    """Their ids."""
+    return [job["job"] for job in client.jobs() if job["state"] not in ("done", "failed")]
+
+
+def none_runs(client: Client) -> None:
+    """Wait until every job has ended."""
+    while open_jobs(client):
+        client.wait(0.1)
+
+
+def test_glazing_twice_is_one_job(krita: Krita, held: Path) -> None:
+    before = begin(krita)
+    krita.key("ctrl+alt+shift+g")
+    says(krita, "“Background” is being cloaked already.")
+    assert history(krita) == ["Background: running"]
+    ends_well(krita, held, before)
+    assert history(krita) == ["Background: for review"]
+
+
+def test_cancel(krita: Krita, held: Path, client: Client) -> None:
+    before = begin(krita)
+    krita.click("glaze_cancel")
+    says(krita, "Cancelled.")
+    shown(krita, "glaze_layer_button")
+    none_runs(client)
+    assert names(krita) == ["Background"]
+    assert krita.pixels("Background", BOX) == before
+
+
+def test_the_layer_is_deleted(krita: Krita, held: Path, client: Client) -> None:
+    begin(krita)
+    act(krita, "remove_layer")
+    says(krita, "The layer was deleted, so its cloak was dropped.")
+    shown(krita, "glaze_layer_button")
+    none_runs(client)
+    assert GLAZED not in names(krita)
+
+
+def test_the_document_is_closed(krita: Krita, held: Path, client: Client) -> None:
+    begin(krita)
+    krita.close_documents()
+    says(krita, "The picture was closed, so its cloak was dropped.")
+    none_runs(client)
+
+
+def test_krita_quits(start_krita: StartKrita, held: Path, client: Client) -> None:
+    with start_krita() as krita:
+        begin(krita)
+        assert krita.quit() == 0
+    none_runs(client)
+
+
+def test_the_daemon_is_killed(krita: Krita, held: Path) -> None:
+    before = begin(krita)
+    killed = pid()
+    os.kill(killed, signal.SIGKILL)
+    says(krita, "Glaze daemon", name="glaze_state")
+    says(krita, "cloaking", name="glaze_state", seconds=60)
+    assert pid() != killed
+    ends_well(krita, held, before)
+
+
+def test_the_daemon_is_silent(krita: Krita, held: Path) -> None:
+    before = begin(krita)
+    os.kill(pid(), signal.SIGSTOP)
+    try:
+        says(krita, "has not answered for 5 seconds", name="glaze_state")
+        krita.shot("silent")
+    finally:
+        os.kill(pid(), signal.SIGCONT)
+    says(krita, "cloaking", name="glaze_state")
+    ends_well(krita, held, before)
+
+
+def test_no_daemon_runs(start_krita: StartKrita, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLAZE_HOME", str(tmp_path))
+    hold().touch()
+    with start_krita() as krita:
+        before = prepare(krita)
+        says(krita, "The engine sleeps", name="glaze_state")
+        krita.shot("asleep")
+        krita.click("glaze_layer_button")
+        says(krita, "Starting the Glaze daemon", name="glaze_state")
+        shown(krita, "glaze_preview")
+        ends_well(krita, hold(), before)
+    end_daemon()
+
+
+def test_a_daemon_that_cannot_start(start_krita: StartKrita, glaze_home: Path) -> None:
+    with start_krita(GLAZE_HOME="/proc/nowhere") as krita:
+        prepare(krita)
+        krita.click("glaze_layer_button")
+        shown(krita, "glaze_retry")
+        says(krita, ".", name="glaze_state")
+        krita.shot("trouble")
+        krita.click("glaze_cancel")
+        says(krita, "Cancelled.")
+
+
+def test_a_job_ends_while_krita_is_closed(start_krita: StartKrita, held: Path, tmp_path: Path, client: Client) -> None:
+    file = tmp_path / "picture.kra"
+    with start_krita() as krita:
+        before = begin(krita)
+        krita.run("active().setBatchmode(True); active().saveAs(path); active().waitForDone()", path=str(file))
+        assert krita.quit() == 0
+        (job,) = open_jobs(client)
+        held.unlink()
+        assert bytes(client.collect(job).parts["result"]) == flipped(before, LAYOUT)
+        krita.start()
+        krita.open(file)
+        shown(krita, "glaze_insert")
+        says(krita, "“Background” was finished while the picture was closed.")
+        krita.shot("finished")
+        krita.click("glaze_insert")
+        shown(krita, "glaze_keep")
+        assert names(krita) == ["Background", GLAZED]
+        assert krita.pixels(GLAZED, BOX) == flipped(before, LAYOUT)
+
+
+@pytest.mark.parametrize(
+    ("language", "button", "words"),
+    [("de", "Ebene schützen", "Es ist nichts ausgewählt"), ("ja", "レイヤーを保護加工", "選択範囲がないか")],
+)
+def test_languages(start_krita: StartKrita, language: str, button: str, words: str) -> None:
+    with start_krita(LANGUAGE=language) as krita:
+        before = prepare(krita)
+        assert krita.run("widget('glaze_layer_button').text()") == button
+        krita.click("glaze_layer_button")
+        shown(krita, "glaze_keep")
+        krita.shot(f"review-{language}")
+        assert krita.pixels("Background", BOX) == before
+        krita.click("glaze_discard")
+        krita.click("glaze_selection_button")
+        says(krita, words)
