@@ -516,12 +516,14 @@ class Client:
             self._fail(job, Cancelled("cancelled", "The job was cancelled."), msg)
         elif msg.code == "unknown_job" and job._messages and job._resubmits < RESUBMITS:  # it had not come whole
             job._outgoing = None
-            job._resubmits += 1
-            job._resubmit_at = time.monotonic() + RESUBMIT_SECONDS
-        elif msg.code == "duplicate_job" and job._messages:
-            job._outgoing = None
-            self._tell(Watch(job=job.id))
-        else:
+            if job._resubmit_at == math.inf:  # several of its messages may be refused at once
+                job._resubmits += 1
+                job._resubmit_at = time.monotonic() + RESUBMIT_SECONDS
+        elif msg.code == "duplicate_job":  # the daemon has it from an earlier connection, in part or whole
+            if job._messages:
+                job._outgoing = None
+                self._tell(Watch(job=job.id))
+        elif msg.code != "not_yours" or not job.open:  # that is said of bands which follow such a duplicate
             self._fail(job, rebuild("bad_input", msg.code, msg.sentence, msg.remedy), msg)
 
     def _chunk(self, job: Job, msg: Chunk) -> None:
