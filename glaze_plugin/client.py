@@ -14,8 +14,9 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, Union
+from typing import Any, TypeVar
 
+from glaze_plugin.bands import AHEAD, Content, Incoming, Sink, submission
 from glaze_plugin.errors import BadInput, Cancelled, DaemonUnavailable, GlazeError, rebuild
 from glaze_plugin.launch import POLL_SECONDS, Greeted, Search
 from glaze_plugin.link import Link, silent
@@ -27,9 +28,7 @@ from glaze_plugin.messages import (
     Chunk,
     Done,
     Failed,
-    Fetch,
     Forget,
-    Frame,
     Goodbye,
     Jobs,
     ListJobs,
@@ -40,15 +39,10 @@ from glaze_plugin.messages import (
     Refused,
     Shutdown,
     Status,
-    Submit,
-    Upload,
     Watch,
     Welcome,
 )
-from glaze_plugin.raster import Raster, RasterFormat
 
-AHEAD = 4 << 20
-"""Bytes of a picture that are sent in one step, and of a result that may be under way; one band at least."""
 NEWS_SECONDS = 10.0
 """s without news of an open job after which the daemon is asked for it: a message may have been missed."""
 ANSWER_SECONDS = 10.0
@@ -61,16 +55,6 @@ LARGEST_RESULT = 4 << 30
 """Bytes; a daemon that claims more is not believed."""
 
 
-@dataclass(frozen=True)
-class Stream:
-    """A picture that is read while it is sent. bands: starts anew at each call; each band holds whole rows."""
-
-    format: RasterFormat
-    bands: Callable[[], Iterator[bytes]]
-
-
-Content = Union[bytes, Raster, Stream]
-Sink = Callable[[Frame], None]
 Listener = Callable[["Job", Message], None]
 OnProgress = Callable[[Progress], None]
 OnPreview = Callable[[Preview], None]
@@ -101,7 +85,7 @@ class Job:
     _outgoing: Iterator[Message] | None = None
     _begun: bool = True
     _cancelling: bool = False
-    _fetching: list[_Incoming] = field(default_factory=list)
+    _fetching: list[Incoming] = field(default_factory=list)
     _asked: float = -math.inf
     _resubmit_at: float = math.inf
     _resubmits: int = 0
@@ -114,40 +98,6 @@ class Job:
     @property
     def ended(self) -> bool:
         return self.state in ("fetched", "failed")
-
-
-class _Incoming:
-    """A part on its way: asked for up to `asked`, come up to `come`, bytes."""
-
-    def __init__(self, part: Part, sink: Sink | None, ahead: int, band: int) -> None:
-        self.part = part
-        self.step = part.raster.band_rows(band) * part.raster.row_bytes if part.raster else band
-        self._ahead = max(ahead, self.step)
-        self.asked = self.come = 0
-        self.data = bytearray(0 if sink else part.size)
-        self._sink = sink or self._keep
-
-    def questions(self, job: str) -> Iterator[Fetch]:
-        """What to ask for now."""
-        while self.asked < self.part.size and self.asked < self.come + self._ahead:
-            length = min(self.step, self.part.size - self.asked)
-            yield Fetch(job=job, part=self.part.name, offset=self.asked, length=length)
-            self.asked += length
-
-    def take(self, chunk: Chunk) -> None:
-        """The next chunk. Raises GlazeError where it is not the one that was asked for."""
-        length = min(self.step, self.part.size - self.come)
-        if chunk.part != self.part.name or chunk.offset != self.come or len(chunk.payload) != length:
-            raise GlazeError("band_size", "The daemon sent another part of the result than it was asked for.")
-        self._sink(chunk.payload)
-        self.come += length
-
-    def _keep(self, payload: Frame) -> None:
-        self.data[self.come : self.come + len(payload)] = payload
-
-    def restart(self) -> None:
-        """What was asked of a daemon that has gone is asked again."""
-        self.asked = self.come
 
 
 class Client:
@@ -186,6 +136,11 @@ class Client:
             client.close()
             raise
         return client
+
+    @property
+    def silent(self) -> bool:
+        """Whether the daemon lives but does not answer; it may return."""
+        return self._silent_since is not None
 
     @classmethod
     def over(cls, name: str, greeted: Greeted) -> Client:
@@ -256,14 +211,16 @@ class Client:
         settings: Mapping[str, Any],
         label: str = "",
         listener: Listener | None = None,
+        keep: bool = False,
     ) -> Job:
-        """A new job; its bytes are sent by the following steps. label: names it in job lists.
+        """A new job; its bytes are sent by the following steps. A Raster's ICC profile travels as a part of its own,
+        ``<name>_profile``.
 
-        listener: called with the job and each message that changed it. A Raster's ICC profile travels as a part of its
-        own, ``<name>_profile``.
+        label: names it in job lists. listener: called with the job and each message that changed it. keep: even an
+        interactive job goes on when this client has gone; somebody will come for it.
         """
         job = Job(uuid.uuid4().hex, listener, "sending", _begun=False)
-        job._messages = lambda: _submission(job.id, kind, parts, settings, label)
+        job._messages = lambda: submission(job.id, kind, parts, settings, label, keep)
         job._outgoing = job._messages()
         self._jobs[job.id] = job
         self._push(job)
@@ -288,7 +245,7 @@ class Client:
             self._tell(Watch(job=job.id))
         job.state = "fetching"
         job._fetching = [
-            _Incoming(part, sinks.get(name), self._ahead, band)
+            Incoming(part, sinks.get(name), self._ahead, band)
             for name, part in job.layouts.items()
             if not names or name in names
         ]
@@ -355,15 +312,6 @@ class Client:
         self.forget(job)
         self.step()
         return job
-
-    def collect(
-        self, job: Job | str, on_progress: OnProgress | None = None, on_preview: OnPreview | None = None
-    ) -> Job:
-        """Wait for a job that was submitted before and fetch what it made, which is kept until `forget`.
-
-        Raises the GlazeError that it failed with, BadInput where it is not known.
-        """
-        return self.complete(self.watch(job if isinstance(job, str) else job.id, _telling(on_progress, on_preview)))
 
     def complete(self, job: Job) -> Job:
         """Wait for a job's end and fetch what it made. Raises the GlazeError that it failed with."""
@@ -578,39 +526,6 @@ class Client:
             job.state = "fetched"
             if job.listener:
                 job.listener(job, Done(job.id, list(job.layouts.values()), job.report))
-
-
-def _submission(
-    job: str, kind: str, parts: Mapping[str, Content], settings: Mapping[str, Any], label: str
-) -> Iterator[Message]:
-    """All messages that submit a job, in order; a band is read when its message is asked for."""
-    described: list[Part] = []
-    bands: list[tuple[str, Iterator[bytes | memoryview]]] = []
-    for name, content in parts.items():
-        if isinstance(content, bytes):
-            described.append(Part(name, len(content)))
-            bands.append((name, _cut(content, BAND)))
-            continue
-        layout = content.format
-        described.append(Part(name, layout.size, layout))
-        if isinstance(content, Stream):
-            bands.append((name, content.bands()))
-            continue
-        bands.append((name, _cut(content.pixels, layout.band_rows(BAND) * layout.row_bytes)))
-        if content.profile:
-            described.append(Part(f"{name}_profile", len(content.profile)))
-            bands.append((f"{name}_profile", _cut(content.profile, BAND)))
-    yield Submit(job=job, kind=kind, parts=described, settings=dict(settings), label=label)
-    for name, pieces in bands:
-        offset = 0
-        for piece in pieces:
-            yield Upload(job=job, part=name, offset=offset, payload=piece)
-            offset += len(piece)
-
-
-def _cut(data: bytes, step: int) -> Iterator[memoryview]:
-    view = memoryview(data)
-    return (view[offset : offset + step] for offset in range(0, len(view), step))
 
 
 def _telling(on_progress: OnProgress | None, on_preview: OnPreview | None) -> Listener:

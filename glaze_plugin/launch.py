@@ -28,6 +28,8 @@ STOP_SECONDS = 10.0
 FOREIGN_SECONDS = 2.0
 """s that something on the port may be silent where no daemon of this user lives."""
 POLL_SECONDS = 0.05
+FORCE = getattr(signal, "SIGKILL", signal.SIGTERM)
+"""Windows has SIGTERM alone, which is as strong there."""
 
 Greeted = tuple[Link, Welcome]
 
@@ -176,6 +178,16 @@ def end_daemon() -> bool:
     return True
 
 
+def kill_daemon() -> None:
+    """End the living daemon by force, at once and without waiting. Its jobs wait on the disk for the next one.
+
+    Raises DaemonUnavailable where that is impossible.
+    """
+    pid = lock.holder()
+    if pid:
+        _signal(pid, FORCE)
+
+
 def wait_for_end(pid: int) -> None:
     """Wait until that daemon lives no longer; after STOP_SECONDS end it by force. Raises DaemonUnavailable."""
     deadline = time.monotonic() + STOP_SECONDS
@@ -184,12 +196,16 @@ def wait_for_end(pid: int) -> None:
         if time.monotonic() > deadline:
             if forced or not pid:
                 raise DaemonUnavailable("will_not_stop", "The Glaze daemon does not stop.", "Look into its log.")
-            _signal(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+            _signal(pid, FORCE)
             forced, deadline = True, deadline + STOP_SECONDS
         time.sleep(POLL_SECONDS)
 
 
 def _signal(pid: int, number: int) -> None:
+    if "FLATPAK_ID" in os.environ:  # where the daemon's process id is somebody else's
+        raise DaemonUnavailable(
+            "sandboxed", "A Flatpak's sandbox cannot stop the Glaze daemon.", "Stop it outside: `glaze daemon restart`."
+        )
     try:
         os.kill(pid, number)
     except ProcessLookupError:

@@ -125,6 +125,7 @@ class Submit(Message):
     parts: list[Part]
     settings: dict[str, Any] = field(default_factory=dict)
     label: str = ""
+    keep: bool = False
 
 
 @message
@@ -420,6 +421,8 @@ def _typed(cls: type[Message], name: str, annotation: str, value: Any) -> Any:
             good = IDENTIFIER.fullmatch(value) is not None
         if good and name == "part":
             good = PART_NAME.fullmatch(value) is not None
+    elif annotation == "bool":
+        good = type(value) is bool
     elif annotation == "int":
         good = type(value) is int and 0 <= value < MAX_WHOLE
     elif annotation in ("float", "float | None"):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from glaze_plugin.client import Client
+from glaze_plugin.client import Client, Job
 from glaze_plugin.launch import end_daemon
 
 ROOT = Path(__file__).parent.parent
@@ -96,3 +96,8 @@ def children(pid: int) -> list[int]:
     """Process ids of a process's children: of a daemon, its worker or none."""
     found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False)
     return [int(child) for child in found.stdout.split()]
+
+
+def collect(client: Client, job: Job) -> Job:
+    """Follow a job that was submitted before, perhaps by another client, to its end; its result is kept."""
+    return client.complete(client.watch(job.id))

@@ -24,7 +24,7 @@ from glaze_plugin.connection import CLIENT_USER, Connection, connection_file, re
 from glaze_plugin.errors import Cancelled, DaemonUnavailable, GlazeError
 from glaze_plugin.link import Link
 from glaze_plugin.raster import Raster, RasterFormat
-from tests.conftest import children, file_bytes
+from tests.conftest import children, collect, file_bytes
 from tests.faults import fake_tasks
 
 QUICK = {"quality": "preview", "style": "weave"}
@@ -241,19 +241,28 @@ def test_a_job_survives_one_crash_of_the_worker_but_not_two(client: Client, mead
     assert client.run("protect", {"picture": picture(meadow)}, QUICK).report["style"] == "weave"
 
 
-def test_interactive_jobs_of_a_client_that_vanished_are_dropped_and_final_ones_kept(
-    client: Client, meadow: Image.Image
+def test_of_a_client_that_vanished_only_what_it_would_have_looked_at_is_dropped(
+    own_home: Path, fake_engine: None, tmp_path: Path
 ) -> None:
-    with Client.connect("vanishing") as other:
-        final = other.submit("protect", {"picture": picture(meadow, 128)}, {"style": "weave"})
-        preview = other.submit("protect", {"picture": picture(meadow, 128)}, QUICK)
-        other.status()  # an answer means that both have been taken
-    deadline = time.monotonic() + 60
-    while next(job for job in client.jobs() if job["job"] == preview.id)["state"] not in ("failed", "done"):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    assert client.collect(final).report["style"] == "weave"
-    client.forget(client.watch(final.id))
+    gate = tmp_path / "gate"
+    settings = {"seed": 1, "gate": str(gate)}
+    quick = {**settings, "quality": "preview"}
+    with Client.connect("staying") as client:
+        with Client.connect("vanishing") as other:
+            final = other.submit("protect", {"picture": b"final"}, settings)
+            kept = other.submit("protect", {"picture": b"kept"}, quick, keep=True)
+            preview = other.submit("protect", {"picture": b"preview"}, quick)
+            other.status()  # an answer means that all have been taken
+        deadline = time.monotonic() + 60
+        while (states := {job["job"]: job["state"] for job in client.jobs()})[preview.id] != "failed":
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        assert states.keys() == {final.id, kept.id, preview.id}
+        gate.touch()
+        for job, picture in ((final, b"final"), (kept, b"kept")):
+            assert collect(client, job).parts["result"] == fake_tasks.expected(picture, 1)
+        with pytest.raises(Cancelled):
+            collect(client, preview)
 
 
 def test_a_preview_does_not_wait_for_a_long_job(own_home: Path, fake_engine: None) -> None:
@@ -264,7 +273,7 @@ def test_a_preview_does_not_wait_for_a_long_job(own_home: Path, fake_engine: Non
         painter.run("protect", {"picture": b"small"}, {"seed": 2, "quality": "preview"})
         states = {job["job"]: job["state"] for job in painter.jobs()}
         assert states[long.id] in ("waiting", "running")
-        assert batch.collect(long).parts["result"] == fake_tasks.expected(b"large", 1)
+        assert collect(batch, long).parts["result"] == fake_tasks.expected(b"large", 1)
 
 
 def test_a_job_that_cannot_hear_is_cancelled_all_the_same(own_home: Path, fake_engine: None) -> None:

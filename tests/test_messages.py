@@ -16,7 +16,13 @@ LISTED = {"job": JOB, "kind": "protect", "label": "ä.png", "state": "running", 
 
 EXAMPLES: list[m.Message] = [
     m.Hello(client="krita", version="1"),
-    m.Submit(job=JOB, kind="protect", parts=[m.Part("picture", 64, LAYOUT), m.Part("mask", 3)], settings={"seed": 1}),
+    m.Submit(
+        job=JOB,
+        kind="protect",
+        parts=[m.Part("picture", 64, LAYOUT), m.Part("mask", 3)],
+        settings={"seed": 1},
+        keep=True,
+    ),
     m.Upload(job=JOB, part="picture", offset=32, payload=b"x" * 32),
     m.Cancel(job=JOB),
     m.Fetch(job=JOB, part="result", offset=0, length=10),

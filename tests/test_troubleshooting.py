@@ -26,7 +26,7 @@ from glaze_plugin.connection import Connection, connection_file, read_connection
 from glaze_plugin.errors import BadInput, DaemonUnavailable, GlazeError
 from glaze_plugin.launch import end_daemon, find_daemon
 from glaze_plugin.link import Link
-from tests.conftest import ROOT, Glaze, children
+from tests.conftest import ROOT, Glaze, children, collect
 from tests.faults.fake_tasks import expected
 
 JOB = {"picture": b"a picture"}
@@ -45,7 +45,7 @@ def finished_job(seed: int = 1) -> Job:
     """A job whose result waits on the disk, and whose daemon has stopped."""
     with Client.connect("earlier") as client:
         job = client.submit("protect", JOB, {"seed": seed})
-        client.collect(job)
+        collect(client, job)
     end_daemon()
     return job
 
@@ -154,7 +154,20 @@ def test_a_daemon_of_another_version(glaze: Glaze, version: int) -> None:
     assert glaze("daemon", "restart").returncode == 0
     assert old.wait(10) == 0
     with Client.connect("tests") as client:
-        assert client.collect(job).parts["result"] == expected(JOB["picture"], 1)
+        assert collect(client, job).parts["result"] == expected(JOB["picture"], 1)
+
+
+def test_a_fault_of_the_daemons_own(own_home: Path, glaze: Glaze, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who ran into it is told; everybody else's jobs go on."""
+    main = "from glaze_server import daemon; daemon.Daemon._watch = lambda *_: {}['x']; raise SystemExit(daemon.main())"
+    monkeypatch.setattr(launch, "start_command", lambda: [sys.executable, "-c", main])
+    with Client.connect("tests") as client, Client.connect("another") as other:
+        running = other.submit("protect", JOB, {"seed": 1, "step_seconds": 0.1})
+        with pytest.raises(GlazeError, match="has a fault") as caught:
+            client.complete(client.watch(running.id))
+        assert caught.value.code == "daemon_fault"
+        assert other.complete(running).parts["result"] == expected(JOB["picture"], 1)
+    assert "KeyError: 'x'" in (own_home / "state" / "daemon.log").read_text()
 
 
 # ---- slow, hanging, asleep ---------------------------------------------------------------------
@@ -250,7 +263,7 @@ def test_a_daemon_that_hangs_for_good(glaze: Glaze, monkeypatch: pytest.MonkeyPa
     assert not Path(f"/proc/{pid}").exists() or "Z" in Path(f"/proc/{pid}/stat").read_text()
     with Client.connect("tests") as client:
         assert client.welcome.pid != pid
-        assert client.collect(job).parts["result"] == expected(JOB["picture"], 1)
+        assert collect(client, job).parts["result"] == expected(JOB["picture"], 1)
 
 
 def test_the_machine_sleeps() -> None:
@@ -281,14 +294,14 @@ def test_the_clock_is_moved(own_home: Path, tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setattr(launch, "start_command", lambda: command)
     with Client.connect("tests") as client:
         first = client.submit("protect", JOB, {"seed": 1})
-        client.collect(first)
+        collect(client, first)
         for number, shift in enumerate(("+400d", "-400d")):
             clock.write_text(shift)
             with Client.connect("another") as other:
                 outcome = other.run("protect", JOB, {"seed": number})
             assert outcome.parts["result"] == expected(JOB["picture"], number)
             assert 0 <= client.status().uptime < 600
-        assert client.collect(first).parts["result"] == expected(JOB["picture"], 1)
+        assert collect(client, first).parts["result"] == expected(JOB["picture"], 1)
     log = (own_home / "state" / "daemon.log").read_text()
     assert len({line[:4] for line in log.splitlines()}) == 3, "the clock did not move"
 
@@ -339,7 +352,7 @@ def small_disk(own_home: Path) -> Iterator[Path]:
 def test_a_full_disk(small_disk: Path, glaze: Glaze) -> None:
     with Client.connect("tests") as client:
         kept = client.submit("protect", JOB, {"seed": 1})
-        client.collect(kept)
+        collect(client, kept)
         running = client.submit("protect", JOB, {"seed": 2, "step_seconds": 0.5})
         filler = small_disk / "filler"
         with pytest.raises(OSError, match="No space left"), open(filler, "wb", buffering=0) as file:
@@ -349,13 +362,13 @@ def test_a_full_disk(small_disk: Path, glaze: Glaze) -> None:
             client.run("protect", JOB, {"seed": 3})
         assert "GLAZE_HOME" in caught.value.remedy
         with pytest.raises(GlazeError, match="cannot be stored"):
-            client.collect(running)
-        assert client.collect(kept).parts["result"] == expected(JOB["picture"], 1)
+            collect(client, running)
+        assert collect(client, kept).parts["result"] == expected(JOB["picture"], 1)
         filler.unlink()
         assert client.run("protect", JOB, {"seed": 3}).parts["result"] == expected(JOB["picture"], 3)
         os.kill(client.welcome.pid, signal.SIGKILL)
     with Client.connect("tests") as client:
-        assert client.collect(kept).parts["result"] == expected(JOB["picture"], 1)
+        assert collect(client, kept).parts["result"] == expected(JOB["picture"], 1)
 
 
 # ---- whose job, whose token, what is logged ----------------------------------------------------
@@ -374,7 +387,8 @@ def test_the_token_of_an_earlier_daemon() -> None:
 
 def test_another_programs_job() -> None:
     with Client.connect("mine") as mine, Client.connect("theirs") as theirs:
-        job = mine.submit("protect", JOB, {"seed": 1, "step_seconds": 0.1}).id
+        submitted = mine.submit("protect", JOB, {"seed": 1, "step_seconds": 0.1})
+        job = submitted.id
         mine.status()
         for msg in (
             m.Upload(job=job, part="picture", offset=0, payload=b"x"),
@@ -385,10 +399,10 @@ def test_another_programs_job() -> None:
         ):
             answer = theirs._ask(msg, m.Refused)
             assert answer.code == ("not_yours" if answer.job == job else "unknown_job")
-        assert mine.collect(job).parts["result"] == expected(JOB["picture"], 1)
-        assert theirs.collect(job).parts["result"] == expected(JOB["picture"], 1)
+        assert collect(mine, submitted).parts["result"] == expected(JOB["picture"], 1)
+        assert collect(theirs, submitted).parts["result"] == expected(JOB["picture"], 1)
         theirs.forget(theirs.watch(job))
-        assert mine.collect(job).parts["result"] == expected(JOB["picture"], 1)
+        assert collect(mine, submitted).parts["result"] == expected(JOB["picture"], 1)
 
 
 def test_doctor_and_status_when_all_is_well(glaze: Glaze) -> None:

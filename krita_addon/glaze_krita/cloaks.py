@@ -4,7 +4,7 @@ import json
 
 from krita import Krita
 
-from glaze_plugin.client import Stream
+from glaze_plugin.bands import Stream
 from glaze_plugin.errors import Cancelled, GlazeError
 from glaze_plugin.messages import Preview
 
@@ -114,10 +114,13 @@ class Cloak(QtCore.QObject):
             if layout != self.capture.subject.format:
                 self._end("failed", tr("The layer has another size now, so its cloak does not fit any more."))
                 return
-            self.insertion = canvas.Insertion(self.capture, tr("Glazed: {name}", name=self.name))
+            self._fetch(tr("Glazed: {name}", name=self.name))
         except canvas.Refusal as refusal:
             self._end("failed", refused(refusal))
-            return
+
+    def _fetch(self, name):
+        """Let the result come into a layer of that name, which `_finish` puts into its place."""
+        self.insertion = canvas.Insertion(self.capture, name)
         self.state = "inserting"
         band = self.capture.subject.band_bytes
         self.session.client.fetch(self.job, ["result"], {"result": self.insertion.take}, band)

@@ -11,8 +11,6 @@ PREVIEW_PX = 176
 OPACITY_MS = 150
 """ms that the opacity slider must rest before the canvas is drawn again, which takes a while on large pictures."""
 SETTINGS = "glaze"
-
-
 BAR_PX = 6
 BUTTON_PX = 40
 """px to which a button may shrink, so that a narrow docker cuts none off."""
@@ -196,7 +194,10 @@ class GlazeDocker(krita.DockWidget):
             self._show_cloak()
 
     def _retry(self):
-        self.session.wake()
+        if self.session.unusable:
+            self.session.restart()
+        else:
+            self.session.wake()
 
     def _opacity_moved(self):
         self._show_figures()
@@ -243,7 +244,8 @@ class GlazeDocker(krita.DockWidget):
         else:
             text = self._stage_words() if running else self._engine_words()
         self.state.setText(text)
-        self.retry.setVisible(client.error is not None and state == "trouble")
+        self.retry.setText(tr("Restart the engine") if self.session.unusable else tr("Try again"))
+        self.retry.setVisible(self.session.unusable or (client.error is not None and state == "trouble"))
         self.cancel.setVisible(running)
 
     def _engine_words(self):

@@ -103,14 +103,8 @@ class Export(Cloak):
             super().cancel()
 
     def insert(self):
-        if self.state != "finished":
-            return
-        self.insertion = canvas.Insertion(self.capture, self.name)
-        self.state = "inserting"
-        band = self.capture.subject.band_bytes
-        self.session.client.fetch(self.job, ["result"], {"result": self.insertion.take}, band)
-        self.session.step()
-        self.changed.emit()
+        if self.state == "finished":
+            self._fetch(self.name)
 
     def look_around(self):
         """Nothing that happens to the document matters."""

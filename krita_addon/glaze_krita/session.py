@@ -2,7 +2,9 @@
 
 from contextlib import contextmanager
 
+from glaze_plugin import launch
 from glaze_plugin.client import Client
+from glaze_plugin.errors import DaemonUnavailable
 from glaze_plugin.messages import AskStatus, Status
 
 from .qt import QtCore
@@ -51,10 +53,25 @@ class Session(QtCore.QObject):
             self.client.retry()
         self.step()
 
+    @property
+    def unusable(self):
+        """Whether a daemon lives that only a restart can help: it hangs, or is of another version."""
+        error = self.client.error
+        return self.client.silent or (error is not None and error.code in ("daemon_silent", "wrong_version"))
+
+    def restart(self):
+        """End the daemon, whatever it does, and start one of this version. No job is lost."""
+        try:
+            launch.kill_daemon()
+        except DaemonUnavailable as error:
+            self.client.error = error
+        else:
+            self.wake()
+
     def submit(self, kind, parts, settings, label, listener):
         self.wake()
         with self._undisturbed():
-            job = self.client.submit(kind, parts, settings, label, listener)
+            job = self.client.submit(kind, parts, settings, label, listener, keep=True)
         self.step()
         return job
 

@@ -5,11 +5,11 @@ import os
 from .qt import QtCore
 
 GERMAN = {
-    "Glaze layer": "Ebene schützen",
-    "Glaze selection": "Auswahl schützen",
-    "Export glazed copy…": "Geschützte Kopie exportieren …",
+    "Glaze layer": "Ebene überziehen",
+    "Glaze selection": "Auswahl überziehen",
+    "Export glazed copy…": "Überzogene Kopie exportieren …",
     "A glazed copy can be a PNG, JPEG, WebP, TIFF or KRA file.": (
-        "Eine geschützte Kopie kann eine PNG-, JPEG-, WebP-, TIFF- oder KRA-Datei sein."
+        "Eine überzogene Kopie kann eine PNG-, JPEG-, WebP-, TIFF- oder KRA-Datei sein."
     ),
     "“{path}” could not be written; nothing was exported.": (
         "„{path}“ konnte nicht geschrieben werden; es wurde nichts exportiert."
@@ -18,6 +18,7 @@ GERMAN = {
     "state saved": "gespeichert",
     "Cancel": "Abbrechen",
     "Try again": "Noch einmal versuchen",
+    "Restart the engine": "Engine neu starten",
     "Quality": "Qualität",
     "Quick and weak": "Schnell und schwach",
     "Standard": "Standard",
@@ -111,17 +112,18 @@ GERMAN = {
 }
 
 JAPANESE = {
-    "Glaze layer": "レイヤーを保護加工",
-    "Glaze selection": "選択範囲を保護加工",
-    "Export glazed copy…": "保護加工したコピーを書き出し…",
+    "Glaze layer": "レイヤーを Glaze 加工",
+    "Glaze selection": "選択範囲を Glaze 加工",
+    "Export glazed copy…": "Glaze 加工したコピーを書き出し…",
     "A glazed copy can be a PNG, JPEG, WebP, TIFF or KRA file.": (
-        "保護加工したコピーは PNG、JPEG、WebP、TIFF、KRA で保存できます。"
+        "Glaze 加工したコピーは PNG、JPEG、WebP、TIFF、KRA で保存できます。"
     ),
     "“{path}” could not be written; nothing was exported.": "「{path}」に書き込めず、何も書き出されませんでした。",
     "Saved as “{path}”.": "「{path}」に保存しました。",
     "state saved": "書き出し済み",
     "Cancel": "キャンセル",
     "Try again": "再試行",
+    "Restart the engine": "エンジンを再起動",
     "Quality": "品質",
     "Quick and weak": "速い・弱い",
     "Standard": "標準",

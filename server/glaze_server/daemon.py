@@ -146,14 +146,19 @@ class Daemon:
                 self._from_worker(peer, msg)
             else:
                 self._from_client(peer, msg)
-        except GlazeError as error:
-            if user == WORKER_USER and self._running:
-                log.error("the worker cannot be understood: %s", error)
-                self._end(self._running, failure(self._running.id, GlazeError("engine_fault", error.sentence)))
-            else:
-                self._refuse(peer, msg, error)
-        except OSError as error:
-            self._refuse(peer, msg, GlazeError("disk", f"The daemon cannot store the job: {error.strerror}."))
+            return
+        except GlazeError as caught:
+            error = caught
+        except OSError as caught:
+            error = GlazeError("disk", f"The daemon cannot store the job: {caught.strerror}.")
+        except Exception:  # a fault of the daemon's own: the other programs' jobs go on
+            log.exception("a message in whose handling the daemon has a fault")
+            error = GlazeError("daemon_fault", "The daemon has a fault, which its log describes.")
+        if user == WORKER_USER and self._running:
+            log.error("the worker cannot be understood: %s", error)
+            self._end(self._running, failure(self._running.id, GlazeError("engine_fault", error.sentence)))
+        else:
+            self._refuse(peer, msg, error)
 
     def _refuse(self, peer: bytes, msg: m.Message | None, error: GlazeError) -> None:
         """Tell a client why its message was not taken; its job whose bytes cannot be taken has failed."""
@@ -274,7 +279,7 @@ class Daemon:
         for job in jobs:
             if job.followers & gone:
                 job.followers -= gone
-                if not job.followers and not job.end and (job.interactive or job.state == "receiving"):
+                if not job.followers and not job.end and job.fleeting:
                     self._cancel(job)
         if gone:
             log.info("%d clients have gone", len(gone))
@@ -439,6 +444,9 @@ def main() -> int:
             print(EXPOSED, file=sys.stderr)
         try:
             daemon.run()
+        except BaseException:
+            log.exception("ended by a fault")
+            raise
         finally:
             daemon.close()
             log.info("stopped")

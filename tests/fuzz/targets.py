@@ -183,7 +183,8 @@ class Router:
         ]
 
     def send_multipart(self, frames: list[m.Frame], _: int) -> None:
-        m.from_frames(frames[1:])
+        answer = m.from_frames(frames[1:])
+        assert getattr(answer, "code", "") != "daemon_fault"
 
 
 @cache
@@ -205,7 +206,7 @@ LAYOUT = RasterFormat(4, 2, "RGBA", "u8")
 TALKS: list[Callable[[Client], object]] = [
     lambda one: one.run("protect", {"picture": Raster(LAYOUT, bytes(32))}, {}, on_progress=show, on_preview=show),
     lambda one: one.run("review", {"clean": b"1", "cloaked": b"2"}, {}),
-    lambda one: one.collect(JOB),
+    lambda one: one.complete(one.watch(JOB)),
     lambda one: one.status(),
     lambda one: ["{job}{kind}{label}{state}{progress:.0%}{submitted:.0f}".format(**job) for job in one.jobs()],
     lambda one: one.cancel_job(JOB),

@@ -97,6 +97,7 @@ listed = st.fixed_dictionaries(
 ).map(lambda one: {**one, "job": JOB})
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "str": st.text(max_size=9),
+    "bool": st.booleans(),
     "int": whole,
     "float": real,
     "float | None": st.none() | real,

@@ -14,6 +14,7 @@ from glaze_plugin.launch import connect, end_daemon
 from tests.conftest import ROOT
 from tests.krita.harness.app import COMMAND, Krita, missing_programs
 from tests.krita.harness.home import copied_home, install_addon, new_home
+from tests.krita.pixel_tasks import hold
 
 Install = Callable[[Path], None]
 StartKrita = Callable[..., AbstractContextManager[Krita]]
@@ -96,6 +97,14 @@ def glaze_home(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield folder
         while end_daemon():
             pass
+
+
+@pytest.fixture
+def held(glaze_home: Path) -> Iterator[Path]:
+    """While this file is there, jobs of `pixel_tasks` go on."""
+    hold().touch()
+    yield hold()
+    hold().unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="module")

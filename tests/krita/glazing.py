@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from glaze_plugin.raster import RasterFormat
 from tests.krita.harness.app import Krita
 
 SIDE = 96
 BOX = (0, 0, SIDE, SIDE)
+LAYOUT = RasterFormat(SIDE, SIDE, "BGRA", "u8")
 GLAZED = "Glazed: Background"
 SHOWN = "any(one.objectName() == name and one.isVisible() for one in QtWidgets.QApplication.allWidgets())"
 

@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from glaze_plugin.raster import RasterFormat
-from tests.krita.glazing import BOX, GLAZED, SIDE, act, history, names, picture, prepare, says, shown, visible
+from tests.krita.glazing import BOX, GLAZED, LAYOUT, SIDE, act, history, names, picture, prepare, says, shown, visible
 from tests.krita.harness.app import Krita
-from tests.krita.pixel_tasks import flipped, hold
-
-LAYOUT = RasterFormat(SIDE, SIDE, "BGRA", "u8")
+from tests.krita.pixel_tasks import flipped
 
 
 @pytest.fixture(scope="module")
 def engine() -> str:
     return "tests.krita.pixel_tasks"
-
-
-@pytest.fixture
-def held(glaze_home: Path) -> Iterator[Path]:
-    """While this file is there, jobs go on."""
-    hold().touch()
-    yield hold()
-    hold().unlink(missing_ok=True)
 
 
 def choose(krita: Krita, layer: str) -> None:

@@ -92,3 +92,10 @@ def test_no_translation_is_without_use() -> None:
     others = {text for text in TABLES["GERMAN"] if "daemon" in text} | {"stage waiting"}  # said by glaze_plugin
     client = "".join(path.read_text() for path in (ROOT / "glaze_plugin").glob("*.py"))
     assert {text for text in set(TABLES["GERMAN"]) - used() - others if text not in client} == set()
+
+
+def test_no_text_calls_a_cloak_protection() -> None:
+    """What was measured is shown; nothing is ever called protected, in any language."""
+    shown = [text for table in TABLES.values() for pair in table.items() for text in pair]
+    shown.append((ADDON / "glaze_krita.action").read_text())
+    assert not [text for text in shown if re.search("protect|schütz|保護", text, re.IGNORECASE)]

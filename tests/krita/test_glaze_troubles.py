@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,26 +14,18 @@ import pytest
 from glaze_plugin import lock
 from glaze_plugin.client import Client
 from glaze_plugin.launch import end_daemon
-from glaze_plugin.raster import RasterFormat
 from tests.krita.conftest import StartKrita
-from tests.krita.glazing import BOX, GLAZED, SIDE, act, history, names, prepare, says, shown
+from tests.krita.glazing import BOX, GLAZED, LAYOUT, act, history, names, prepare, says, shown
 from tests.krita.harness.app import Krita
 from tests.krita.pixel_tasks import flipped, hold
 
-LAYOUT = RasterFormat(SIDE, SIDE, "BGRA", "u8")
+GONE_SECONDS = 2.0
+"""s within which the daemon notices that a client has gone."""
 
 
 @pytest.fixture(scope="module")
 def engine() -> str:
     return "tests.krita.pixel_tasks"
-
-
-@pytest.fixture
-def held(glaze_home: Path) -> Iterator[Path]:
-    """While this file is there, jobs go on."""
-    hold().touch()
-    yield hold()
-    hold().unlink(missing_ok=True)
 
 
 @pytest.fixture
@@ -138,6 +132,20 @@ def test_the_daemon_is_silent(krita: Krita, held: Path) -> None:
     ends_well(krita, held, before)
 
 
+def test_a_silent_daemon_is_restarted_with_a_click(krita: Krita, held: Path) -> None:
+    before, hanging = begin(krita), pid()
+    os.kill(hanging, signal.SIGSTOP)
+    try:
+        says(krita, "Restart the engine", name="glaze_retry")
+        krita.click("glaze_retry")
+        says(krita, "cloaking", name="glaze_state")
+        assert pid() != hanging
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(hanging, signal.SIGKILL)
+    ends_well(krita, held, before)
+
+
 def test_no_daemon_runs(start_krita: StartKrita, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GLAZE_HOME", str(tmp_path))
     hold().touch()
@@ -169,9 +177,10 @@ def test_a_job_ends_while_krita_is_closed(start_krita: StartKrita, held: Path, t
         before = begin(krita)
         krita.run("active().setBatchmode(True); active().saveAs(path); active().waitForDone()", path=str(file))
         assert krita.quit() == 0
+        time.sleep(GONE_SECONDS)
         (job,) = open_jobs(client)
         held.unlink()
-        assert bytes(client.collect(job).parts["result"]) == flipped(before, LAYOUT)
+        assert bytes(client.complete(client.watch(job)).parts["result"]) == flipped(before, LAYOUT)
         krita.start()
         krita.open(file)
         shown(krita, "glaze_insert")
@@ -185,7 +194,7 @@ def test_a_job_ends_while_krita_is_closed(start_krita: StartKrita, held: Path, t
 
 @pytest.mark.parametrize(
     ("language", "button", "words"),
-    [("de", "Ebene schützen", "Es ist nichts ausgewählt"), ("ja", "レイヤーを保護加工", "選択範囲がないか")],
+    [("de", "Ebene überziehen", "Es ist nichts ausgewählt"), ("ja", "レイヤーを Glaze 加工", "選択範囲がないか")],
 )
 def test_languages(start_krita: StartKrita, language: str, button: str, words: str) -> None:
     with start_krita(LANGUAGE=language) as krita:
