@@ -295,8 +295,10 @@ class GlazeDocker(krita.DockWidget):
 
     def _show_progress(self, cloak):
         progress = cloak.job.progress
+        self.bar.setUpdatesEnabled(False)  # it would be drawn at once, and with it the whole window
         self.bar.setRange(0, progress.steps if progress else 0)
         self.bar.setValue(progress.step if progress else 0)
+        self.bar.setUpdatesEnabled(True)
         if cloak.preview:
             self._show_preview(cloak.preview)
 
