@@ -23,9 +23,11 @@ class Cloak(QtCore.QObject):
 
     state: "running", "finished" (its result waits to be put in), "inserting", "review", "kept", "discarded", "failed".
     node: the cloaked layer once there is one. sentence: what there is to say, "" for nothing.
-    saved: whether the document's file tells of this job, so that its result is offered when that is opened again.
+    saved: whether the document's file tells of this job, so that its result is offered when that is opened again;
+    lasting: whether that is possible.
     """
 
+    lasting = shows_difference = True
     changed = QtCore.pyqtSignal()
 
     def __init__(self, session, document, name, layer_id, settings, parent):
@@ -46,16 +48,29 @@ class Cloak(QtCore.QObject):
         self._inserts_itself = True
         self._show_difference = None
 
+    @property
+    def progress(self):
+        """The last `progress` message of its job, None before the first one."""
+        return self.job.progress if self.job else None
+
+    @property
+    def frame(self):
+        """(Which frame is being cloaked, of how many)."""
+        return 1, 1
+
     # ---- on the way --------------------------------------------------------------------------
 
     def begin(self, subject):
         """Submit a subject to the daemon."""
         self.selected = subject.selection is not None
         self.source = subject.node
-        self.capture = canvas.Capture(subject)
-        parts = {"picture": Stream(subject.format, self.capture.bands)}
+        self._submit(canvas.Capture(subject))
+
+    def _submit(self, capture):
+        self.capture, subject = capture, capture.subject
+        parts = {"picture": Stream(subject.format, capture.bands)}
         if subject.mask_format:
-            parts["mask"] = Stream(subject.mask_format, self.capture.mask_bands)
+            parts["mask"] = Stream(subject.mask_format, capture.mask_bands)
         label = f"{self.document.name() or tr('unnamed')}: {self.name}"
         self.job = self.session.submit("protect", parts, self.settings, label, self._heard)
 
@@ -114,13 +129,13 @@ class Cloak(QtCore.QObject):
             if layout != self.capture.subject.format:
                 self._end("failed", tr("The layer has another size now, so its cloak does not fit any more."))
                 return
-            self._fetch(tr("Glazed: {name}", name=self.name))
+            self._fetch(self.capture.new_layer(tr("Glazed: {name}", name=self.name)))
         except canvas.Refusal as refusal:
             self._end("failed", refused(refusal))
 
-    def _fetch(self, name):
-        """Let the result come into a layer of that name, which `_finish` puts into its place."""
-        self.insertion = canvas.Insertion(self.capture, name)
+    def _fetch(self, layer):
+        """Let the result come into a layer that looks like the captured one; `_finish` puts it into its place."""
+        self.insertion = canvas.Insertion(self.capture, layer)
         self.state = "inserting"
         band = self.capture.subject.band_bytes
         self.session.client.fetch(self.job, ["result"], {"result": self.insertion.take}, band)
@@ -133,15 +148,19 @@ class Cloak(QtCore.QObject):
             return
         active = self.document.activeNode()
         try:
-            self.node = self.insertion.finish()
+            node = self.insertion.finish()
         except GlazeError as error:
             self._end("failed", said(error))
             return
         self.opaque = self.insertion.opaque
-        self.source_visible = self.source.visible()
         words = []
         if self.insertion.changed:
             words.append(tr("The layer has been painted on since; the cloak is of what it was before."))
+        self._show(node, self.source, words, active)
+
+    def _show(self, node, source, words, active):
+        """The cloaked layer is in its place: begin its review. active: the layer that the artist is at."""
+        self.node, self.source, self.source_visible = node, source, source.visible()
         if not self.opaque:
             words.append(tr("The layer is not wholly opaque, so it is hidden while its cloak is shown."))
         self.sentence = " ".join(words)
@@ -277,19 +296,24 @@ class Cloaks(QtCore.QObject):
         except canvas.Refusal as refusal:
             self.told.emit(refused(refusal))
             return None
-        layer_id = tree.id_of(subject.node)
-        busy = [cloak for cloak in self.of(document) if cloak.layer_id == layer_id and cloak.state in OPEN]
-        if busy:
-            self.told.emit(tr("“{name}” is being cloaked already.", name=subject.name))
+        if not self.make_room(document, subject.node):
             return None
-        for cloak in self.of(document):
-            cloak.keep()  # a new cloak ends the review of an earlier one
-        cloak = self._add(document, subject.name, layer_id, settings)
+        cloak = self._add(document, subject.name, tree.id_of(subject.node), settings)
         cloak.begin(subject)
         self.told.emit(" ".join(tr(f"note {note}") for note in subject.notes))
         self._write(document)
         self.changed.emit()
         return cloak
+
+    def make_room(self, document, node):
+        """Whether a layer can be cloaked now; else tells why. A new cloak ends the review of an earlier one."""
+        layer_id = tree.id_of(node)
+        if any(cloak.layer_id == layer_id and cloak.state in OPEN for cloak in self.of(document)):
+            self.told.emit(tr("“{name}” is being cloaked already.", name=node.name()))
+            return False
+        for cloak in self.of(document):
+            cloak.keep()
+        return True
 
     def add(self, cloak):
         """From now on it is one of them."""
@@ -307,7 +331,7 @@ class Cloaks(QtCore.QObject):
         """A document has been saved, and with it the ids of its jobs."""
         for cloak in self._all:
             if tree.is_open(cloak.document) and cloak.document.fileName() == path:
-                cloak.saved = cloak.layer_id is not None and cloak.state in OPEN
+                cloak.saved = cloak.lasting and cloak.state in OPEN
 
     def _add(self, document, name, layer_id, settings):
         cloak = Cloak(self.session, document, name, layer_id, settings, self)
@@ -342,7 +366,7 @@ class Cloaks(QtCore.QObject):
                 "selected": cloak.selected,
             }
             for cloak in self.of(document)
-            if cloak.layer_id and cloak.job and cloak.state in OPEN
+            if cloak.lasting and cloak.job and cloak.state in OPEN
         ]
         data = json.dumps(entries).encode() if entries else b""
         if bytes(document.annotation(ANNOTATION)) != data:

@@ -260,12 +260,15 @@ class GlazeDocker(krita.DockWidget):
         }.get(status.worker, status.worker)
 
     def _stage_words(self):
-        progress = self._cloak.job.progress
+        progress = self._cloak.progress
         if self._cloak.state == "inserting":
             return tr("stage inserting")
         if progress is None:
             return tr("stage sending")
         stage = tr(f"stage {progress.stage}")
+        number, count = self._cloak.frame
+        if count > 1:
+            stage = tr("Frame {number} of {count}: {stage}", number=number, count=count, stage=stage)
         if progress.seconds_left is None:
             return stage
         return tr("{stage}, about {time} left", stage=stage, time=time_left(progress.seconds_left))
@@ -283,6 +286,7 @@ class GlazeDocker(krita.DockWidget):
         self.preview.setVisible(state == "running" and cloak.preview is not None)
         self.setup.setVisible(not cloak)
         self.review.setVisible(state == "review")
+        self.difference.setVisible(bool(cloak) and cloak.shows_difference)
         self.ends.setVisible(state in ("finished", "review"))
         self.insert.setVisible(state == "finished")
         self.keep.setVisible(state == "review")
@@ -294,7 +298,7 @@ class GlazeDocker(krita.DockWidget):
         self._show_history(document)
 
     def _show_progress(self, cloak):
-        progress = cloak.job.progress
+        progress = cloak.progress
         self.bar.setUpdatesEnabled(False)  # it would be drawn at once, and with it the whole window
         self.bar.setRange(0, progress.steps if progress else 0)
         self.bar.setValue(progress.step if progress else 0)

@@ -87,6 +87,8 @@ class Export(Cloak):
     The file is written under a name beside its own and renamed at the end, so it is whole or not there.
     """
 
+    lasting = shows_difference = False
+
     def __init__(self, document, target, settings, cloaks):
         settings = {**settings, "want_review": False}
         super().__init__(cloaks.session, document, target.name, None, settings, cloaks)
@@ -104,7 +106,7 @@ class Export(Cloak):
 
     def insert(self):
         if self.state == "finished":
-            self._fetch(self.name)
+            self._fetch(self.capture.new_layer(self.name))
 
     def look_around(self):
         """Nothing that happens to the document matters."""

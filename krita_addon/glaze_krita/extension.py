@@ -3,7 +3,7 @@
 import krita
 from krita import Krita
 
-from . import export
+from . import export, frames
 from .cloaks import Cloaks
 from .docker import GlazeDocker
 from .qt import QtWidgets
@@ -13,6 +13,7 @@ from .texts import tr
 ACTIONS = {
     "glaze_layer": "Glaze layer",
     "glaze_selection": "Glaze selection",
+    "glaze_frames": "Glaze all key frames",
     "glaze_export": "Export glazed copy…",
 }
 DOCKER = "glaze_docker"
@@ -47,6 +48,8 @@ class GlazeExtension(krita.Extension):
         docker.setVisible(True)
         if name == "glaze_export":
             export.ask(window.qwindow(), self.cloaks, docker.settings)
+        elif name == "glaze_frames":
+            frames.glaze(self.cloaks, docker.settings())
         else:
             docker.glaze(name == "glaze_selection")
 

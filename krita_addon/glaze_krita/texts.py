@@ -107,7 +107,12 @@ GERMAN = {
     "refused too_large": "Das ist zu groß, um es zu überziehen.",
     "note hidden": "Die Ebene ist verborgen; sie wird trotzdem überzogen.",
     "note locked": "Die Ebene ist gesperrt; sie bleibt unberührt, der Überzug kommt darüber.",
-    "note animated": "Nur das jetzige Bild der Animation wird überzogen.",
+    "note animated": (
+        "Nur das jetzige Bild der Animation wird überzogen; „Alle Schlüsselbilder überziehen“ im Menü nimmt alle."
+    ),
+    "Glaze all key frames": "Alle Schlüsselbilder überziehen",
+    "This layer has no key frames.": "Diese Ebene hat keine Schlüsselbilder.",
+    "Frame {number} of {count}: {stage}": "Bild {number} von {count}: {stage}",
     "note projection": "Es wird überzogen, was von der Ebene zu sehen ist.",
 }
 
@@ -214,7 +219,13 @@ JAPANESE = {
     "refused too_large": "大きすぎて加工できません。",
     "note hidden": "レイヤーは非表示ですが、加工します。",
     "note locked": "レイヤーはロックされています。元は変えず、上に加工レイヤーを置きます。",
-    "note animated": "アニメーションの現在のフレームだけを加工します。",
+    "note animated": (
+        "アニメーションの現在のフレームだけを加工します。"
+        "すべて加工するにはメニューの「全キーフレームを Glaze 加工」を選んでください。"
+    ),
+    "Glaze all key frames": "全キーフレームを Glaze 加工",
+    "This layer has no key frames.": "このレイヤーにキーフレームはありません。",
+    "Frame {number} of {count}: {stage}": "フレーム {number}/{count}：{stage}",
     "note projection": "レイヤーの見えている状態を加工します。",
 }
 
@@ -231,7 +242,9 @@ ENGLISH = {
     "refused too_large": "This is too large to cloak.",
     "note hidden": "The layer is hidden; it is cloaked all the same.",
     "note locked": "The layer is locked; it stays untouched, and the cloak comes above it.",
-    "note animated": "Only the current frame of the animation is cloaked.",
+    "note animated": (
+        "Only the current frame of the animation is cloaked; “Glaze all key frames” in the menu takes all of them."
+    ),
     "note projection": "What is visible of the layer is cloaked.",
     "state finished": "finished, not put in",
     "state review": "for review",

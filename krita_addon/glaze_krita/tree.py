@@ -33,3 +33,11 @@ def find(document, layer_id):
             return node
         nodes.extend(node.childNodes())
     return None
+
+
+def twin(node, copy):
+    """The layer that stands in a copy of a document where `node` stands in the document."""
+    parent = node.parentNode()
+    if parent is None:
+        return copy.rootNode()
+    return twin(parent, copy).childNodes()[parent.childNodes().index(node)]

@@ -34,7 +34,7 @@ from glaze_krita.canvas import Capture, Insertion, look
 
 def cloak(node, cloaked=lambda data: data):
     capture = Capture(look(active(), node, False))
-    insertion = Insertion(capture, "Glazed")
+    insertion = Insertion(capture, capture.new_layer("Glazed"))
     insertion.take(cloaked(b"".join(capture.bands())))
     layer = insertion.finish()
     active().waitForDone()
@@ -161,5 +161,10 @@ def test_the_frame_that_is_shown_is_cloaked(start_krita: StartKrita) -> None:
         krita.until("bytes(node().pixelData(0, 0, 64, 48)) == first", first=first)
         assert krita.run("list(subject.notes)") == ["animated"]
         assert krita.run("sent = b''.join(capture.bands())\nsent") == second
-        assert krita.run("insertion = Insertion(capture, 'Glazed')\ninsertion.take(sent)\ninsertion.changed") is False
+        assert (
+            krita.run(
+                "insertion = Insertion(capture, capture.new_layer('Glazed'))\ninsertion.take(sent)\ninsertion.changed"
+            )
+            is False
+        )
         krita.close()  # by force: leaving an animated picture sometimes crashes Krita 5.1, add-on or not

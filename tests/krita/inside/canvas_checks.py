@@ -137,7 +137,7 @@ def cloaked(subject, change=lambda data: data, capture=None):
     capture = capture or canvas.Capture(subject)
     sent = b"".join(capture.bands())
     assert len(sent) == subject.format.size
-    insertion = canvas.Insertion(capture, "Glazed")
+    insertion = canvas.Insertion(capture, capture.new_layer("Glazed"))
     result = change(sent)
     for start in range(0, len(result), 7001):
         insertion.take(result[start : start + 7001])
@@ -453,7 +453,7 @@ def test_the_whole_picture(document):
     capture = canvas.Capture(subject)
     sent = b"".join(capture.bands())
     assert sent == bytes(document.pixelData(0, 0, WIDTH, HEIGHT))
-    insertion = canvas.Insertion(capture, "Glazed")
+    insertion = canvas.Insertion(capture, capture.new_layer("Glazed"))
     insertion.take(sent)
     assert pixels(insertion.layer(), 0, 0, WIDTH, HEIGHT) == sent
 
@@ -519,7 +519,7 @@ def test_a_closed_picture_is_left_alone(make, depth):
     capture = canvas.Capture(canvas.look(document, add(document), False))
     bands = capture.bands()
     band = next(bands)
-    insertion = canvas.Insertion(capture, "Glazed")
+    insertion = canvas.Insertion(capture, capture.new_layer("Glazed"))
     document.close()
     assert list(bands) == list(capture.bands()) == []
     for doing in (lambda: insertion.take(band), insertion.finish):
