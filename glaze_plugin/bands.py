@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Union
 
 from glaze_plugin.errors import GlazeError
@@ -61,7 +61,7 @@ class Incoming:
 
 
 def submission(
-    job: str, kind: str, parts: Mapping[str, Content], settings: Mapping[str, Any], label: str, keep: bool
+    job: str, kind: str, parts: Mapping[str, Content], settings: Mapping[str, Any], label: str, keep: bool | None
 ) -> Iterator[Message]:
     """All messages that submit a job, in order; a band is read when its message is asked for."""
     described: list[Part] = []
@@ -80,7 +80,8 @@ def submission(
         if content.profile:
             described.append(Part(f"{name}_profile", len(content.profile)))
             bands.append((f"{name}_profile", _cut(content.profile, BAND)))
-    yield Submit(job=job, kind=kind, parts=described, settings=dict(settings), label=label, keep=keep)
+    submit = Submit(job=job, kind=kind, parts=described, settings=dict(settings), label=label)
+    yield replace(submit, keep=not submit.interactive if keep is None else keep)
     for name, pieces in bands:
         offset = 0
         for piece in pieces:

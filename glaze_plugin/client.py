@@ -211,13 +211,13 @@ class Client:
         settings: Mapping[str, Any],
         label: str = "",
         listener: Listener | None = None,
-        keep: bool = False,
+        keep: bool | None = None,
     ) -> Job:
         """A new job; its bytes are sent by the following steps. A Raster's ICC profile travels as a part of its own,
         ``<name>_profile``.
 
-        label: names it in job lists. listener: called with the job and each message that changed it. keep: even an
-        interactive job goes on when this client has gone; somebody will come for it.
+        label: names it in job lists. listener: called with the job and each message that changed it. keep: whether it
+        goes on when this client has gone, because somebody will come for it; by default if it is not interactive.
         """
         job = Job(uuid.uuid4().hex, listener, "sending", _begun=False)
         job._messages = lambda: submission(job.id, kind, parts, settings, label, keep)

@@ -127,6 +127,11 @@ class Submit(Message):
     label: str = ""
     keep: bool = False
 
+    @property
+    def interactive(self) -> bool:
+        """Whether somebody is looking at a screen for it, so that it goes first."""
+        return self.kind != "protect" or self.settings.get("quality") == "preview"
+
 
 @message
 @dataclass(frozen=True)

@@ -84,13 +84,12 @@ class Job:
 
     @property
     def interactive(self) -> bool:
-        """Whether somebody is looking at a screen for it, so that it goes first."""
-        return self.submit.kind != "protect" or self.submit.settings.get("quality") == "preview"
+        return self.submit.interactive
 
     @property
     def fleeting(self) -> bool:
         """Whether it is of no use without its client."""
-        return self.state == "receiving" or (self.interactive and not self.submit.keep)
+        return self.state == "receiving" or not self.submit.keep
 
     @property
     def size(self) -> int:
