@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 from glaze_plugin.errors import GlazeError
 from glaze_plugin.messages import BAND
-from glaze_plugin.raster import MAX_PIXELS, MAX_SIDE, SAMPLE_BYTES, RasterFormat
+from glaze_plugin.raster import MAX_PIXELS, MAX_SIDE, RasterFormat
+from glaze_plugin.samples import opaque
 
 from .colour import Colours, Space, pixels, sheet
 
@@ -351,7 +352,7 @@ class Insertion:
     def _write(self, strip: Rectangle, result: bytes) -> None:
         capture, colours = self._capture, self._capture.subject.colours
         self.changed = self.changed or capture.changed(strip)
-        self.opaque = self.opaque and _opaque(result, capture.subject.format)
+        self.opaque = self.opaque and opaque(result, capture.subject.format)
         own = colours.returned(capture.own(strip), result)
         self._layer.setPixelData(own, *strip)
 
@@ -365,10 +366,3 @@ def _covers(node: Any) -> bool:
     """Whether an opaque copy above a layer hides it."""
     plainly = node.opacity() == 255 and node.blendingMode() == "normal"
     return plainly and not node.inheritAlpha() and not node.layerStyleToAsl()
-
-
-def _opaque(samples: bytes, layout: RasterFormat) -> bool:
-    size = SAMPLE_BYTES[layout.depth]
-    pixel = size * len(layout.channels)
-    planes = (samples[place::pixel] for place in range(pixel - size, pixel))
-    return all(plane.count(255) == len(plane) for plane in planes)

@@ -8,16 +8,16 @@ light brighter than white and colours outside of sRGB stay what they are.
 
 from __future__ import annotations
 
-import struct
-from array import array
 from functools import cache
-from operator import sub
 from typing import Any, NamedTuple
 
 from krita import Krita
 
 from glaze_plugin.errors import GlazeError
+from glaze_plugin.samples import moved
 
+DEPTHS = {"U8": "u8", "U16": "u16", "F16": "half", "F32": "float"}
+"""Krita's names for them → those of glaze_plugin.samples."""
 QUARTER = {"U8": b"\x40", "U16": b"\x00\x40"}
 """A gray at a quarter of the range of each depth that may be submitted as it is."""
 LINEAR = 0.45
@@ -75,7 +75,7 @@ class Colours:
         fill(layer, before, rows)
         recolour(layer, self.space)
         after, before = (pixels(layer, 0, top, SHEET, rows)[: len(own)] for top in (0, rows))
-        return moved(own, before, after, self.space.depth)
+        return moved(own, before, after, DEPTHS[self.space.depth])
 
     def _converted(self, own: bytes) -> tuple[Any, bytes]:
         """A layer with these pixels converted, and the converted pixels."""
@@ -130,49 +130,3 @@ def recolour(layer: Any, space: Space) -> None:
 def pixels(layer: Any, x: int, y: int, width: int, height: int) -> bytes:
     """What is seen of a layer alone, without its opacity: rows of its own pixels, straight alpha last."""
     return bytes(layer.projectionPixelData(x, y, width, height))
-
-
-def moved(own: bytes, before: bytes, after: bytes, depth: str) -> bytes:
-    """own + (after − before) for each sample, integers kept in their range; where before = after, own to the bit.
-
-    own, before, after: as many bytes each. depth: "U8", "U16", "F16" or "F32", little-endian.
-    """
-    if depth == "F32":
-        return array("f", map(sub, array("f", own), map(sub, array("f", before), array("f", after)))).tobytes()
-    if depth == "F16":
-        halves = struct.Struct(f"<{len(own) // 2}e")
-        change = map(sub, halves.unpack(before), halves.unpack(after))
-        return halves.pack(*map(sub, halves.unpack(own), change))
-    return _moved_integers(own, before, after, 1 if depth == "U8" else 2)
-
-
-KEPT = bytes(1) + b"\xff" * 255
-"""All but sums below the range, which become 0."""
-FULL = bytes(2) + b"\xff" * 254
-"""Sums above the range, which become its top."""
-
-
-def _moved_integers(own: bytes, before: bytes, after: bytes, size: int) -> bytes:
-    """All samples at once, as one huge number in which each has a lane of twice its `size` (bytes).
-
-    A lane starts at one above the sample's range, so what lies above the sample in the end is 0 for a sum below the
-    range, 1 for one within and 2 for one above.
-    """
-    lane = 2 * size
-    middle = int.from_bytes((bytes(size) + b"\1" + bytes(size - 1)) * (len(own) // size), "little")
-    total = middle + _lanes(own, size) + _lanes(after, size) - _lanes(before, size)
-    sums = total.to_bytes(2 * len(own), "little")
-    reach = sums[size::lane]
-    keep, full = (int.from_bytes(reach.translate(table), "little") for table in (KEPT, FULL))
-    moved = bytearray(len(own))
-    for place in range(size):
-        plane = (int.from_bytes(sums[place::lane], "little") | full) & keep
-        moved[place::size] = plane.to_bytes(len(reach), "little")
-    return bytes(moved)
-
-
-def _lanes(samples: bytes, size: int) -> int:
-    wide = bytearray(2 * len(samples))
-    for place in range(size):
-        wide[place :: 2 * size] = samples[place::size]
-    return int.from_bytes(wide, "little")
