@@ -61,7 +61,7 @@ def timed(kind, name):
     setattr(kind, name, call)
 timed(module.Node, "addChildNode")
 timed(module.Document, "refreshProjection")
-glaze = next(one for one in Krita.instance().extensions() if type(one).__name__ == "GlazeExtension")
+cloaks = sys.modules["glaze_krita.docker"].GlazeDocker.shared[1]
 """
 FILL = """
 strip = bytearray(os.urandom(4 * side * 100))
@@ -73,8 +73,8 @@ active().waitForDone()
 own.clear()
 """
 ADD = "active().rootNode().addChildNode(active().topLevelNodes()[0].duplicate(), None); None"
-STATE = "glaze.cloaks.of(active())[0].state"
-JOB = "glaze.cloaks.of(active())[0].job.state"
+STATE = "cloaks.of(active())[0].state"
+JOB = "cloaks.of(active())[0].job.state"
 
 
 @contextmanager
@@ -91,7 +91,7 @@ def painting_program() -> Iterator[Krita]:
         try:
             krita.start()
             krita.restart()  # the first start of all is another one
-            krita.run("import os")
+            krita.run("import os, sys")
             krita.run(PREPARE, rest=REST_SECONDS)
             yield krita
             krita.quit()

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs Krita 6 (Qt 6) out of a Debian unstable root, which is made below .cache at the first call: krita6.sh ARGUMENTS.
+# Runs Krita 6 (Qt 6) out of a Debian unstable root, which is made below .cache at the first call: krita6.sh PROGRAM ARGUMENTS.
 # Needs root. The HOME, the display and this folder are the outer machine's; --make only makes the root.
 set -eu
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -21,5 +21,13 @@ exec unshare --mount sh -c '
     mount -t proc proc "$root/proc"
     mount --rbind /dev "$root/dev"
     for folder in /tmp "$PWD"; do mkdir -p "$root$folder"; mount --rbind "$folder" "$root$folder"; done
-    exec /usr/sbin/chroot "$root" sh -c "cd \"\$0\" && exec krita --nosplash \"\$@\"" "$PWD" "$@"
+    # The Python here cannot run in there. A daemon that the add-on starts steps out again, to where our caller is.
+    if [ -d .venv/bin ]; then
+        mount -t tmpfs tmpfs "$root$PWD/.venv/bin"
+        for python in .venv/bin/python*; do
+            printf "#!/bin/sh\nexec nsenter --target %s --mount --root --wdns=\"\$PWD\" \"\$0\" \"\$@\"\n" "$PPID" >"$root$PWD/$python"
+            chmod +x "$root$PWD/$python"
+        done
+    fi
+    exec /usr/sbin/chroot "$root" sh -c "cd \"\$0\" && exec \"\$@\"" "$PWD" "$@"
 ' sh "$root" "$@"

@@ -16,7 +16,7 @@ import pytest
 from glaze_server.engine.pixels import MIN_SIDE
 from tests.conftest import ROOT
 from tests.krita.conftest import Install, StartKrita
-from tests.krita.harness.app import Krita
+from tests.krita.harness.app import ELSEWHERE, Krita
 from tests.krita.harness.home import environment, new_home
 
 INSIDE = ROOT / "tests" / "krita" / "inside"
@@ -46,13 +46,14 @@ SVG = '<svg xmlns="http://www.w3.org/2000/svg"><rect x="0" y="0" width="40" heig
 @pytest.fixture(scope="session")
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Name of each test inside → how it failed, or ""."""
-    if shutil.which("kritarunner") is None:
-        pytest.skip("kritarunner missing")
+    runner = [*ELSEWHERE, "kritarunner"]
+    if shutil.which(runner[0]) is None:
+        pytest.skip(f"{runner[0]} missing")
     home = tmp_path_factory.mktemp("kritarunner") / "home"
     new_home(home)
     report = home / "results.xml"
     packages = sysconfig.get_path("purelib")
-    command = ["kritarunner", "-s", "run_pytest", "--", str(ROOT), packages, str(report), str(CHECKS), "--tb=short"]
+    command = [*runner, "-s", "run_pytest", "--", str(ROOT), packages, str(report), str(CHECKS), "--tb=short"]
     variables = {
         **environment(home),
         "PYTHONPATH": str(INSIDE),

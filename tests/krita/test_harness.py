@@ -16,7 +16,7 @@ from PIL import Image
 from glaze_plugin.client import Client
 from tests.conftest import ROOT
 from tests.krita.conftest import Install, StartKrita, pytest_runtest_call
-from tests.krita.harness.app import Krita, KritaError
+from tests.krita.harness.app import COMMAND, Krita, KritaError
 from tests.krita.harness.home import DRIVER, install_plugin
 
 CLICKS = "sys.modules['harness_toy'].clicks"
@@ -185,4 +185,4 @@ def test_without_krita_the_tests_are_skipped(tmp_path: Path) -> None:
         [sys.executable, "-m", "pytest", one], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
     assert "1 skipped" in done.stdout
-    assert "The tests inside Krita were skipped: krita, Xvfb, xdotool, import missing." in done.stdout
+    assert f"The tests inside Krita were skipped: {COMMAND[0]}, Xvfb, xdotool, import missing." in done.stdout

@@ -23,14 +23,16 @@ from tests.conftest import ROOT
 from tests.krita.harness.home import environment
 from tests.krita.harness.screen import Place, Screen
 
-COMMAND = shlex.split(os.environ.get("GLAZE_TEST_KRITA", "krita --nosplash"))
-"""Starts Krita; GLAZE_TEST_KRITA names another one, in a chroot say."""
+ELSEWHERE = shlex.split(os.environ.get("GLAZE_TEST_KRITA", ""))
+"""Runs the krita and the kritarunner of somewhere else, a chroot say: a command that takes theirs."""
+COMMAND = [*ELSEWHERE, "krita", "--nosplash"]
 SHOTS = ROOT / "out" / "krita"
 START_SECONDS = 120.0
 ANSWER_SECONDS = 60.0
 POLL_SECONDS = 0.02
 NOTABLE_GAP_SECONDS = 0.02
-LOG_LINES = 40
+LOG_LINES = 80
+"""Those of a crash: from Python 3.14 on they tell where Python was, and the C code."""
 
 Target = str | Place
 """A widget's object name, the words on a button, or a place on the screen."""

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 from glaze_krita import canvas
 from glaze_krita.colour import LINEAR, Colours, Space, pixels, recolour
+from glaze_krita.qt import QtWidgets
 from krita import InfoObject, Krita, Selection
-from PyQt5.QtWidgets import QApplication
 
 from glaze_plugin.errors import GlazeError
 from glaze_plugin.raster import MAX_SIDE
@@ -121,7 +121,7 @@ def group_with(document, **place):
 
 def settle(document):
     """Let Krita do what it puts off."""
-    QApplication.processEvents()
+    QtWidgets.QApplication.processEvents()
     document.refreshProjection()
     document.waitForDone()
 
