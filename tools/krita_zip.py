@@ -10,7 +10,8 @@ from pathlib import Path, PurePosixPath
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from glaze_plugin import __version__
-from glaze_plugin.install import Files, addon
+from glaze_plugin.install.common import Files
+from glaze_plugin.install.krita import addon
 
 ZIP = Path("dist") / f"glaze-krita-{__version__}.zip"
 FILE, FOLDER = 0o100644 << 16, 0o40755 << 16 | 0x10

@@ -15,6 +15,7 @@ from glaze_plugin import __version__
 from glaze_plugin.cli import doctor, install, pictures, service
 from glaze_plugin.cli.output import complain
 from glaze_plugin.errors import GlazeError
+from glaze_plugin.install import gimp, krita
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 daemon = typer.Typer(no_args_is_help=True, help="The background service that computes, shared by all programs.")
@@ -124,7 +125,18 @@ def install_krita(
     uninstall: Annotated[bool, typer.Option("--uninstall", help="Take it away again.")] = False,
 ) -> None:
     """Put the add-on into every Krita of yours: the system's, AppImage, Flatpak."""
-    code = install.krita(check, uninstall)
+    code = install.install(krita.HOST, check, uninstall)
+    if code:
+        raise typer.Exit(code)
+
+
+@install_.command("gimp")
+def install_gimp(
+    check: Annotated[bool, typer.Option("--check", help="Only look whether GIMP will load it.")] = False,
+    uninstall: Annotated[bool, typer.Option("--uninstall", help="Take it away again.")] = False,
+) -> None:
+    """Put the add-on into every GIMP 3 of yours that has been started once: the system's, AppImage, Flatpak, Snap."""
+    code = install.install(gimp.HOST, check, uninstall)
     if code:
         raise typer.Exit(code)
 

@@ -14,7 +14,7 @@ from glaze_plugin.cli.service import NAME
 from glaze_plugin.client import Client
 from glaze_plugin.connection import connection_file, read_connection
 from glaze_plugin.errors import DaemonUnavailable, GlazeError
-from glaze_plugin.install import addon, faults, kritas
+from glaze_plugin.install import gimp, krita
 from glaze_plugin.launch import find_daemon, last_words, start_command
 
 TIGHT = 2 << 30
@@ -34,7 +34,7 @@ class Finding:
 
 def examine(json: bool) -> int:
     """Print the findings; 1 where one of them is a problem, else 0."""
-    findings = [*_folders(), *_installation(), *_daemon(), *_krita(), *_log()]
+    findings = [*_folders(), *_installation(), *_daemon(), *_addons(), *_log()]
     if json:
         print_json([vars(finding) for finding in findings])
     else:
@@ -120,11 +120,16 @@ def _daemon() -> Iterator[Finding]:
     yield Finding("ok", "jobs", told)
 
 
-def _krita() -> Iterator[Finding]:
-    for krita in kritas():
-        wrong = " ".join(faults(krita, addon()))
-        told = f"{krita.name}: {wrong or 'it will load Glaze.'}"
-        yield Finding("note" if wrong else "ok", "krita", told, "`glaze install krita`" if wrong else "")
+def _addons() -> Iterator[Finding]:
+    for host in (krita.HOST, gimp.HOST):
+        for one in host.find():
+            faults, obstacle = " ".join(one.faults(host.addon())), one.obstacle()
+            remedy = f"`glaze install {host.command}`" if faults else ""
+            if faults or not obstacle:
+                told = f"{one.name}: {faults or 'it will load Glaze.'}"
+                yield Finding("note" if faults else "ok", host.command, told, remedy)
+            if obstacle:
+                yield Finding("note", host.command, f"{one.name}: {obstacle}")
 
 
 def _log() -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""`glaze install krita`, in homes as each system has them. That the real Krita loads what it writes: tests/krita."""
+"""`glaze install krita`. That the real Krita loads what it writes: tests/krita."""
 
 from __future__ import annotations
 
@@ -17,29 +17,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 
-from glaze_plugin import __version__, install
+from glaze_plugin import __version__
 from glaze_plugin.cli import install as command
 from glaze_plugin.errors import BadInput
-from glaze_plugin.install import Krita, addon, faults, is_on, kritas, put, runs, shut_in, switched, take_away
+from glaze_plugin.install import common, gimp
+from glaze_plugin.install.krita import ACTION, DESKTOP, HOST, MODULE, Krita, addon, is_on, kritas, switched
 from tests.conftest import ROOT, Glaze
+from tests.install.conftest import files_in, write
 from tools.krita_zip import pack
 
 IMPORTER = Path("/usr/share/krita/pykrita/plugin_importer/plugin_importer.py")
 MINE = "pykrita/mine/__init__.py"
-
-
-@pytest.fixture(autouse=True)
-def artist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An artist's home without any Krita, whose path has a space and a letter beyond ASCII."""
-    home = tmp_path / "home ü"
-    home.mkdir()
-    for variable in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "APPDATA", "LOCALAPPDATA", "PROGRAMFILES"):
-        monkeypatch.delenv(variable, raising=False)
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.setenv("PATH", str(home / "bin"))
-    monkeypatch.setenv("GLAZE_HOME", str(home / "glaze"))
-    monkeypatch.setattr(install, "SYSTEM_FLATPAKS", home / "flatpaks")
-    return home
 
 
 @pytest.fixture
@@ -51,29 +39,17 @@ def krita(artist: Path) -> Krita:
     return Krita("Krita", resources, settings)
 
 
-def write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-
-
-def files_in(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder, hidden ones too."""
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 # ---- what there is and where ---------------------------------------------------------------------
 
 
 def test_the_addon_carries_the_light_client_and_no_command_line() -> None:
     files = addon()
-    assert {install.DESKTOP, install.ACTION, f"{install.MODULE}/__init__.py", f"{install.MODULE}/Manual.html"} <= {
-        *files
-    }
-    carried = {name.rpartition("/")[2] for name in files if name.startswith(f"{install.CLIENT}/")}
-    assert carried == {path.name for path in (ROOT / "glaze_plugin").glob("*.py")} - {"install.py"}
+    assert {DESKTOP, ACTION, f"{MODULE}/__init__.py", f"{MODULE}/Manual.html"} <= {*files}
+    carried = {name.rpartition("/")[2] for name in files if name.startswith(f"{Krita.CARRIED}/")}
+    assert carried == {path.name for path in (ROOT / "glaze_plugin").glob("*.py")}
     for name, content in files.items():
         if name.endswith(".py"):
-            ast.parse(content, name, feature_version=install.OLDEST_PYTHON)
+            ast.parse(content, name, feature_version=common.OLDEST_PYTHON)
 
 
 SYSTEMS = {
@@ -98,8 +74,8 @@ def test_each_system_has_its_folders(system: str, sign: str, artist: Path, monke
         (artist / resources).mkdir(parents=True)
     else:
         write(artist / settings, b"")
-    assert kritas() == [Krita(name, artist / resources, artist / settings, "flatpak" in system)]
-    put(kritas()[0], addon())
+    assert kritas() == [Krita(name, artist / resources, artist / settings, sandboxed="flatpak" in system)]
+    kritas()[0].put(addon())
     assert files_in(artist / resources) == addon()
     assert is_on((artist / settings).read_bytes())
 
@@ -126,8 +102,8 @@ def test_the_resource_folder_that_the_artist_has_chosen(krita: Krita, artist: Pa
         b"ResourceDirectory=" + os.fsencode(chosen) + b"\r\n[python]\r\nResourceDirectory=/no\r\n"
     )
     (found,) = kritas()
-    assert found.resources == chosen
-    put(found, addon())
+    assert found.folder == chosen
+    found.put(addon())
     assert files_in(chosen) == addon()
 
 
@@ -135,10 +111,10 @@ def test_a_krita_that_runs_is_noticed(artist: Path) -> None:
     running = artist / "krita"
     shutil.copy("/bin/sleep", running)
     with subprocess.Popen([running, "60"]) as process:
-        assert runs()
+        assert HOST.runs()
         process.kill()
     others = subprocess.run(["/usr/bin/pgrep", "-x", "-u", str(os.getuid()), "krita"], check=False, capture_output=True)
-    assert runs() == (others.returncode == 0)
+    assert HOST.runs() == (others.returncode == 0)
 
 
 # ---- Krita's settings ----------------------------------------------------------------------------
@@ -194,7 +170,7 @@ def test_settings_that_are_kept_elsewhere_stay_a_link(krita: Krita, artist: Path
     elsewhere.chmod(0o640)
     krita.settings.unlink()
     krita.settings.symlink_to(elsewhere)
-    put(krita, addon())
+    krita.put(addon())
     assert krita.settings.is_symlink()
     assert is_on(elsewhere.read_bytes())
     assert elsewhere.stat().st_mode & 0o777 == 0o640
@@ -209,8 +185,8 @@ def test_installing_twice_and_removing_twice(krita: Krita, glaze: Glaze) -> None
     for _ in range(2):
         done = glaze("install", "krita")
         assert done.returncode == 0, done.stderr
-        assert f"Krita: Glaze {__version__} is installed in {krita.resources}." in done.stdout
-        assert files_in(krita.resources) == {MINE: b"mine", **addon()}
+        assert f"Krita: Glaze {__version__} is installed in {krita.folder}." in done.stdout
+        assert files_in(krita.folder) == {MINE: b"mine", **addon()}
         assert krita.settings.read_bytes() == settings.replace(b"[python]\n", b"[python]\nenable_glaze_krita=true\n")
     checked = glaze("install", "krita", "--check")
     assert (checked.returncode, checked.stderr) == (0, "")
@@ -219,8 +195,8 @@ def test_installing_twice_and_removing_twice(krita: Krita, glaze: Glaze) -> None
         done = glaze("install", "krita", "--uninstall")
         assert done.returncode == 0, done.stderr
         assert said in done.stdout
-        assert files_in(krita.resources) == {MINE: b"mine"}
-        assert not list(krita.resources.rglob("*glaze*"))
+        assert files_in(krita.folder) == {MINE: b"mine"}
+        assert not list(krita.folder.rglob("*glaze*"))
         assert krita.settings.read_bytes() == settings.replace(b"[python]\n", b"[python]\nenable_glaze_krita=false\n")
 
 
@@ -232,27 +208,27 @@ def test_krita_is_told_how_the_daemon_is_started(krita: Krita, glaze: Glaze, art
 
 
 def a_link(krita: Krita) -> None:
-    write(krita.resources / "elsewhere/__init__.py", b"of somebody else")
-    (krita.resources / "pykrita/glaze_krita").symlink_to(krita.resources / "elsewhere")
-    (krita.resources / install.DESKTOP).symlink_to(krita.resources / "nowhere")
+    write(krita.folder / "elsewhere/__init__.py", b"of somebody else")
+    (krita.folder / "pykrita/glaze_krita").symlink_to(krita.folder / "elsewhere")
+    (krita.folder / DESKTOP).symlink_to(krita.folder / "nowhere")
 
 
 def folders_for_files(krita: Krita) -> None:
-    write(krita.resources / install.DESKTOP / "x", b"")
-    write(krita.resources / install.ACTION / "x", b"")
-    write(krita.resources / install.MODULE, b"")
+    write(krita.folder / DESKTOP / "x", b"")
+    write(krita.folder / ACTION / "x", b"")
+    write(krita.folder / MODULE, b"")
 
 
 def an_older_version(krita: Krita) -> None:
-    write(krita.resources / install.MODULE / "old_module.py", b"")
-    write(krita.resources / install.MODULE / "__pycache__/old.pyc", b"")
-    write(krita.resources / install.CLIENT / "__init__.py", b'__version__ = "0.0.1"\n')
+    write(krita.folder / MODULE / "old_module.py", b"")
+    write(krita.folder / MODULE / "__pycache__/old.pyc", b"")
+    write(krita.folder / Krita.CARRIED / "__init__.py", b'__version__ = "0.0.1"\n')
 
 
 def an_installation_that_was_killed(krita: Krita) -> None:
-    write(krita.resources / "pykrita/.glaze_krita.new/half.py", b"")
-    write(krita.resources / "pykrita/.glaze_krita.old/x.py", b"")
-    write(krita.resources / "actions/.glaze_krita.action.new", b"")
+    write(krita.folder / "pykrita/.glaze_krita.new/half.py", b"")
+    write(krita.folder / "pykrita/.glaze_krita.old/x.py", b"")
+    write(krita.folder / "actions/.glaze_krita.action.new", b"")
 
 
 @pytest.mark.parametrize("state", [a_link, folders_for_files, an_older_version, an_installation_that_was_killed])
@@ -263,22 +239,22 @@ def test_whatever_is_in_the_way_is_replaced_whole(
     state(krita)
     others = {MINE: b"mine"} | ({"elsewhere/__init__.py": b"of somebody else"} if state is a_link else {})
     if install_first:
-        put(krita, addon())
-        assert files_in(krita.resources) == {**others, **addon()}
-        assert not (krita.resources / install.MODULE).is_symlink()
-    assert take_away(krita)
-    assert files_in(krita.resources) == others
-    assert not take_away(krita)
+        krita.put(addon())
+        assert files_in(krita.folder) == {**others, **addon()}
+        assert not (krita.folder / MODULE).is_symlink()
+    assert krita.take_away()
+    assert files_in(krita.folder) == others
+    assert not krita.take_away()
 
 
 def test_what_cannot_be_written_leaves_the_older_version_as_it_was(krita: Krita, glaze: Glaze) -> None:
     an_older_version(krita)
-    write(krita.resources / "actions", b"a file where a folder belongs")
-    before, settings = files_in(krita.resources), krita.settings.read_bytes()
+    write(krita.folder / "actions", b"a file where a folder belongs")
+    before, settings = files_in(krita.folder), krita.settings.read_bytes()
     done = glaze("install", "krita")
     assert done.returncode == 2
-    assert done.stderr == f"Krita: {krita.resources / 'actions'} cannot be written: File exists.\n"
-    assert files_in(krita.resources) == before
+    assert done.stderr == f"Krita: {krita.folder / 'actions'} cannot be written: File exists.\n"
+    assert files_in(krita.folder) == before
     assert krita.settings.read_bytes() == settings
 
 
@@ -296,14 +272,14 @@ def test_settings_that_cannot_be_written_are_said_before_anything_changes(krita:
     beside = krita.settings.with_name(".kritarc.new")
     write(beside / "in the way", b"")
     with pytest.raises(BadInput, match="cannot be written: Is a directory"):
-        put(krita, addon())
-    assert files_in(krita.resources) == {MINE: b"mine"}
+        krita.put(addon())
+    assert files_in(krita.folder) == {MINE: b"mine"}
 
 
 def test_one_kritas_trouble_keeps_no_other_from_its_addon(krita: Krita, artist: Path, glaze: Glaze) -> None:
     flatpak = artist / ".var/app/org.kde.krita/data/krita"
     flatpak.mkdir(parents=True)
-    write(krita.resources / "actions", b"")
+    write(krita.folder / "actions", b"")
     assert glaze("install", "krita").returncode == 2
     assert files_in(flatpak) == addon()
 
@@ -312,28 +288,28 @@ def test_one_kritas_trouble_keeps_no_other_from_its_addon(krita: Krita, artist: 
 
 
 def change(name: str, content: bytes) -> Callable[[Krita], object]:
-    return lambda krita: (krita.resources / name).write_bytes(content)
+    return lambda krita: (krita.folder / name).write_bytes(content)
 
 
 def remove(name: str) -> Callable[[Krita], object]:
-    return lambda krita: (krita.resources / name).unlink()
+    return lambda krita: (krita.folder / name).unlink()
 
 
-VERSION = f"{install.CLIENT}/__init__.py"
+VERSION = f"{Krita.CARRIED}/__init__.py"
 OF_ELSE = b"[Desktop Entry]\nName=x\nServiceTypes=Krita/PythonPlugin\nX-KDE-Library=else\n"
 
 
 @pytest.mark.parametrize(
     ("harm", "said"),
     [
-        (take_away, "The add-on is not installed."),
+        (Krita.take_away, "The add-on is not installed."),
         (remove("pykrita/glaze_krita/__init__.py"), "are missing or changed: pykrita/glaze_krita/__init__.py for one."),
-        (remove(install.ACTION), "1 of its files are missing or changed: actions/glaze_krita.action for one."),
+        (remove(ACTION), "1 of its files are missing or changed: actions/glaze_krita.action for one."),
         (change(VERSION, b'__version__ = "0.0.1"\n'), f"It is of version 0.0.1; this is {__version__}."),
         (remove(VERSION), f"It is of version unknown; this is {__version__}."),
-        (change(install.DESKTOP, b"\xff"), "pykrita/glaze_krita.desktop cannot be understood."),
-        (change(install.DESKTOP, b"[Desktop Entry]\n"), "pykrita/glaze_krita.desktop cannot be understood."),
-        (change(install.DESKTOP, OF_ELSE), "pykrita/glaze_krita.desktop is of something else."),
+        (change(DESKTOP, b"\xff"), "pykrita/glaze_krita.desktop cannot be understood."),
+        (change(DESKTOP, b"[Desktop Entry]\n"), "pykrita/glaze_krita.desktop cannot be understood."),
+        (change(DESKTOP, OF_ELSE), "pykrita/glaze_krita.desktop is of something else."),
         (change("pykrita/glaze_krita/qt.py", b"def"), "pykrita/glaze_krita/qt.py is no Python."),
         (change("pykrita/glaze_krita/new.py", b"try: pass\nexcept* OSError: pass"), "new.py is no Python."),
         (change("pykrita/glaze_krita/nul.py", b"\x00"), "nul.py is no Python."),
@@ -341,13 +317,13 @@ OF_ELSE = b"[Desktop Entry]\nName=x\nServiceTypes=Krita/PythonPlugin\nX-KDE-Libr
     ],
 )
 def test_what_keeps_krita_from_loading_it(harm: Callable[[Krita], object], said: str, krita: Krita) -> None:
-    put(krita, addon())
+    krita.put(addon())
     harm(krita)
-    before = files_in(krita.resources)
-    assert said in " ".join(faults(krita, addon()))
-    assert files_in(krita.resources) == before
-    put(krita, addon())
-    assert faults(krita, addon()) == []
+    before = files_in(krita.folder)
+    assert said in " ".join(krita.faults(addon()))
+    assert files_in(krita.folder) == before
+    krita.put(addon())
+    assert krita.faults(addon()) == []
 
 
 def test_check_changes_nothing_and_says_what_to_do(krita: Krita, glaze: Glaze, artist: Path) -> None:
@@ -363,9 +339,9 @@ def test_where_the_daemon_is_missing(
 ) -> None:
     """The command line alone, as `pip install 'glaze-plugin[cli]'` brings it."""
     monkeypatch.setitem(sys.modules, "glaze_server", None)
-    assert command.krita(check=False, uninstall=False) == 0
+    assert command.install(HOST, check=False, uninstall=False) == 0
     assert "The Glaze daemon is not installed on this computer." in capsys.readouterr().out
-    assert command.krita(check=True, uninstall=False) == 0
+    assert command.install(HOST, check=True, uninstall=False) == 0
 
 
 def test_where_there_is_no_krita(glaze: Glaze) -> None:
@@ -377,7 +353,7 @@ def test_where_there_is_no_krita(glaze: Glaze) -> None:
 
 def test_options_that_exclude_each_other(krita: Krita, glaze: Glaze) -> None:
     assert glaze("install", "krita", "--check", "--uninstall").returncode == 2
-    assert files_in(krita.resources) == {MINE: b"mine"}
+    assert files_in(krita.folder) == {MINE: b"mine"}
 
 
 @pytest.mark.parametrize("rules", [".local/share/flatpak/overrides/org.kde.krita", "flatpaks/overrides/global"])
@@ -386,11 +362,10 @@ def test_a_sandbox_that_hides_the_daemon(rules: str, artist: Path, glaze: Glaze)
     done = glaze("install", "krita")
     assert done.returncode == 0
     assert "flatpak override --user --filesystem=xdg-run/glaze:create org.kde.krita" in done.stdout
-    (krita,) = kritas()
     write(artist / rules, b"[Context]\nfilesystems=!xdg-run/glaze;xdg-run/glazed;\n")
-    assert shut_in(krita)
+    assert HOST.is_shut_in()
     write(artist / rules, b"[Context]\nfilesystems=home;xdg-run/glaze:create;\n")
-    assert not shut_in(krita)
+    assert not HOST.is_shut_in()
 
 
 # ---- the zip and the distribution ----------------------------------------------------------------
@@ -418,24 +393,25 @@ def test_kritas_own_importer_takes_the_zip(krita: Krita, tmp_path: Path) -> None
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    importer = module.PluginImporter(str(tmp_path / "glaze.zip"), str(krita.resources), lambda _: True)
+    importer = module.PluginImporter(str(tmp_path / "glaze.zip"), str(krita.folder), lambda _: True)
     (imported,) = importer.import_all()
     assert imported["ui_name"] == "Glaze"
-    assert files_in(krita.resources) == {MINE: b"mine", **addon()}
+    assert files_in(krita.folder) == {MINE: b"mine", **addon()}
 
 
-def test_an_installed_distribution_carries_the_addon(tmp_path: Path) -> None:
+def test_an_installed_distribution_carries_the_addons(tmp_path: Path) -> None:
     pytest.importorskip("setuptools", minversion="77")
     source, site = tmp_path / "source", tmp_path / "site"
-    for name in ("glaze_plugin", "server", "krita_addon"):
+    for name in ("glaze_plugin", "server", "krita_addon", "gimp_addon"):
         shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "*.safetensors"))
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--quiet", "--no-index", "--no-deps"]
     subprocess.run([*pip, "--no-build-isolation", "--target", site, source], check=True)
-    code = "from glaze_plugin import install; print(install.__file__, install.addon(), sep='\\n')"
+    code = "from glaze_plugin.install import gimp, krita; print(gimp.__file__, krita.addon(), gimp.addon(), sep='\\n')"
     run = [sys.executable, "-S", "-c", code]
     done = subprocess.run(run, cwd=site, check=True, capture_output=True, text=True)
-    where, carried = done.stdout.splitlines()
+    where, of_krita, of_gimp = done.stdout.splitlines()
     assert Path(where).is_relative_to(site)
-    assert ast.literal_eval(carried) == addon()
+    assert ast.literal_eval(of_krita) == addon()
+    assert ast.literal_eval(of_gimp) == gimp.addon()
