@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 REQUIRED := pyproject.toml constraints.txt
 
-.PHONY: run test test-krita6 check format bench krita-zip clean
+.PHONY: run test test-krita6 test-gimp32 check format bench krita-zip clean
 
 run: $(VENV)/server.installed
 	@GLAZE=$(BIN)/glaze sh tools/run.sh "$(PICTURE)" "$(OUT)"
@@ -20,6 +20,11 @@ test: check $(VENV)/debian.installed
 test-krita6: $(VENV)/dev.installed $(VENV)/debian.installed
 	sh tools/krita6.sh --make
 	GLAZE_TEST_KRITA="sh tools/krita6.sh" $(BIN)/python -m pytest tests/krita
+
+# The tests inside GIMP once more, in GIMP 3.2 from Debian testing; docs/hosts.md has the last result.
+test-gimp32: $(VENV)/dev.installed $(VENV)/debian.installed
+	sh tools/gimp3.sh testing --make
+	GLAZE_TEST_GIMP="sh tools/gimp3.sh testing" $(BIN)/python -m pytest tests/gimp
 
 check: $(VENV)/dev.installed
 	$(BIN)/ruff format --check --quiet .

@@ -1,4 +1,5 @@
 """An engine that takes no time: it flips the lowest bit of each colour sample, where there is opacity and selection.
+At strength 0 it changes nothing.
 
 While there is a file called `hold` in the Glaze home it goes on for ever, with progress and previews. Its report has
 everything that the docker reads.
@@ -50,7 +51,9 @@ def run(kind: str, inputs: Mapping[str, Input], settings: Mapping[str, Any], rep
         time.sleep(STEP_SECONDS)
     picture = inputs["picture"]
     assert picture.layout
-    result = flipped(picture.data, picture.layout, inputs["mask"].data if "mask" in inputs else None)
+    result = bytes(picture.data)
+    if settings.get("strength") != 0:
+        result = flipped(result, picture.layout, inputs["mask"].data if "mask" in inputs else None)
     return Result({"result": Output(result, picture.layout), "difference": Output(PNG)}, REPORT)
 
 
