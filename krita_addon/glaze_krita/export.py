@@ -36,6 +36,9 @@ FILTERS = {
 }
 WEB = ("RGBA", "U8", "sRGB-elle-V2-srgbtrc.icc")
 """What WebP files are in, for up to Krita 5.1 they have no profile."""
+_open = set()
+"""Dialogs on the screen. Python would clear away what it knows of them, and what they call, for the wrapper of the
+window that they belong to is gone at once; and Krita would crash."""
 
 
 def ask(window, cloaks, settings):
@@ -50,9 +53,16 @@ def ask(window, cloaks, settings):
     dialog.setNameFilters(list(FILTERS))
     dialog.setDefaultSuffix("png")
     dialog.filterSelected.connect(lambda chosen: dialog.setDefaultSuffix(FILTERS[chosen]))
-    dialog.fileSelected.connect(lambda path: export(document, Path(path), cloaks, settings()))
+    dialog.fileSelected.connect(lambda path: _later(lambda: export(document, Path(path), cloaks, settings())))
+    dialog.finished.connect(lambda *_: _later(lambda: _open.discard(dialog)))
     dialog.setAttribute(QtCore.Qt.WidgetAttribute.WA_DeleteOnClose)
+    _open.add(dialog)
     dialog.open()
+
+
+def _later(what):
+    """Not within a signal of the dialog, which may be gone before it ends."""
+    QtCore.QTimer.singleShot(0, what)
 
 
 def export(document, target, cloaks, settings):

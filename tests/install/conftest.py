@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,6 +26,18 @@ def artist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GLAZE_HOME", str(home / "glaze"))
     monkeypatch.setattr(common, "SYSTEM_FLATPAKS", home / "flatpaks")
     return home
+
+
+@contextmanager
+def running(program: Path) -> Iterator[None]:
+    """A process of that name, which Linux gives it a moment after Popen has seen it begin."""
+    shutil.copy("/bin/sleep", program)
+    with subprocess.Popen([program, "60"]) as process:
+        deadline = time.monotonic() + 20
+        while Path(f"/proc/{process.pid}/comm").read_text() != f"{program.name[:15]}\n":
+            assert time.monotonic() < deadline
+        yield
+        process.kill()
 
 
 def write(path: Path, content: bytes) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import ast
 import os
-import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +14,7 @@ from glaze_plugin import __version__
 from glaze_plugin.install import common, gimp
 from glaze_plugin.install.gimp import HOST, PROGRAM, Gimp, addon, gimps
 from tests.conftest import ROOT, Glaze
-from tests.install.conftest import files_in, write
+from tests.install.conftest import files_in, running, write
 
 MINE = "mine/mine.py"
 FLATPAK = ".var/app/org.gimp.GIMP/config/GIMP"
@@ -309,11 +307,8 @@ def test_a_sandbox_that_hides_the_daemon(sign: str, installed: Gimp, artist: Pat
 
 @pytest.mark.parametrize("name", ["gimp", "gimp-3.0", "gimp-console-3.2"])
 def test_a_gimp_that_runs_is_noticed(name: str, artist: Path) -> None:
-    running = artist / name
-    shutil.copy("/bin/sleep", running)
-    with subprocess.Popen([running, "60"]) as process:
+    with running(artist / name):
         assert HOST.runs()
-        process.kill()
 
 
 def test_the_doctor_looks_at_it_too(installed: Gimp, glaze: Glaze) -> None:

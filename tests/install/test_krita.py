@@ -23,7 +23,7 @@ from glaze_plugin.errors import BadInput
 from glaze_plugin.install import common, gimp
 from glaze_plugin.install.krita import ACTION, DESKTOP, HOST, MODULE, Krita, addon, is_on, kritas, switched
 from tests.conftest import ROOT, Glaze
-from tests.install.conftest import files_in, write
+from tests.install.conftest import files_in, running, write
 from tools.krita_zip import pack
 
 IMPORTER = Path("/usr/share/krita/pykrita/plugin_importer/plugin_importer.py")
@@ -108,11 +108,8 @@ def test_the_resource_folder_that_the_artist_has_chosen(krita: Krita, artist: Pa
 
 
 def test_a_krita_that_runs_is_noticed(artist: Path) -> None:
-    running = artist / "krita"
-    shutil.copy("/bin/sleep", running)
-    with subprocess.Popen([running, "60"]) as process:
+    with running(artist / "krita"):
         assert HOST.runs()
-        process.kill()
     others = subprocess.run(["/usr/bin/pgrep", "-x", "-u", str(os.getuid()), "krita"], check=False, capture_output=True)
     assert HOST.runs() == (others.returncode == 0)
 

@@ -23,6 +23,7 @@ def prepare(krita: Krita, pixels: bytes = b"") -> bytes:
     """A document whose one layer is full of paint, and the docker at its quickest; the layer's bytes."""
     krita.new_document("RGBA", "U8", SIDE, SIDE)
     krita.paint(pixels or picture(), "Background", BOX)
+    krita.run("import gc\ngc.collect()")  # whatever Python clears away meanwhile
     krita.run("show_docker('glaze_docker')\nwidget('glaze_quality').setCurrentIndex(0)")
     return krita.pixels("Background", BOX)
 

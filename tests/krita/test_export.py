@@ -154,9 +154,13 @@ def test_the_dialog(krita: Krita, painting: NDArray[np.uint8], tmp_path: Path) -
     krita.run(LISTEN)
     krita.menu("Tools", "Scripts", "Export glazed copy…")
     dialog = "window().findChild(QtWidgets.QFileDialog, 'glaze_export_dialog')"
+    save = (
+        f"{dialog}.findChild(QtWidgets.QDialogButtonBox).button(QtWidgets.QDialogButtonBox.StandardButton.Save).click()"
+    )
     krita.until(f"{dialog} is not None and {dialog}.isVisible()")
+    krita.run("import gc\ngc.collect()")
     krita.run(f"{dialog}.findChild(QtWidgets.QLineEdit).setText(path)", path=str(path.with_suffix("")))
-    krita.soon(f"{dialog}.accept()")
+    krita.soon(save)
     question = "type(QtWidgets.QApplication.activeModalWidget()).__name__ == 'QMessageBox'"
     krita.until(question)
     krita.shot("export-replace")
@@ -164,7 +168,7 @@ def test_the_dialog(krita: Krita, painting: NDArray[np.uint8], tmp_path: Path) -
     krita.until(f"not ({question})")
     assert krita.run(f"{dialog}.isVisible()")
     assert path.read_bytes() == b"old"
-    krita.soon(f"{dialog}.accept()")
+    krita.soon(save)
     krita.until(question)
     krita.run("QtWidgets.QApplication.activeModalWidget().button(QtWidgets.QMessageBox.StandardButton.Yes).click()")
     krita.until(SAVED)
