@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from glaze_plugin.errors import BadInput
 
@@ -72,3 +74,39 @@ class Raster:
                 "pixels",
                 f"The picture needs {self.format.size} bytes of pixels but {len(self.pixels)} came.",
             )
+
+
+class Rectangle(NamedTuple):
+    """px; x and y may be negative."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    @property
+    def empty(self) -> bool:
+        return self.width <= 0 or self.height <= 0
+
+    def grown(self, margin: int) -> Rectangle:
+        return Rectangle(self.x - margin, self.y - margin, self.width + 2 * margin, self.height + 2 * margin)
+
+    def moved(self, x: int, y: int) -> Rectangle:
+        return Rectangle(self.x + x, self.y + y, self.width, self.height)
+
+    def __and__(self, other: Rectangle) -> Rectangle:
+        x, y = max(self.x, other.x), max(self.y, other.y)
+        right = min(self.x + self.width, other.x + other.width)
+        bottom = min(self.y + self.height, other.y + other.height)
+        return Rectangle(x, y, right - x, bottom - y)
+
+    def __or__(self, other: Rectangle) -> Rectangle:
+        x, y = min(self.x, other.x), min(self.y, other.y)
+        right = max(self.x + self.width, other.x + other.width)
+        bottom = max(self.y + self.height, other.y + other.height)
+        return Rectangle(x, y, right - x, bottom - y)
+
+    def strips(self, rows: int) -> Iterator[Rectangle]:
+        """From top to bottom, of so many rows each; the last may have less."""
+        for top in range(0, self.height, rows):
+            yield Rectangle(self.x, self.y + top, self.width, min(rows, self.height - top))

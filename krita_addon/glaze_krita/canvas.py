@@ -10,11 +10,11 @@ import hashlib
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from glaze_plugin.errors import GlazeError
 from glaze_plugin.messages import BAND
-from glaze_plugin.raster import MAX_PIXELS, MAX_SIDE, RasterFormat
+from glaze_plugin.raster import MAX_PIXELS, MAX_SIDE, RasterFormat, Rectangle
 from glaze_plugin.samples import opaque
 
 from .colour import Colours, Space, pixels, sheet
@@ -42,44 +42,6 @@ class Refusal(Exception):
         super().__init__(code)
         self.code = code
         self.details = details
-
-
-class Rectangle(NamedTuple):
-    """px, in the image's coordinates, which may be negative."""
-
-    x: int
-    y: int
-    width: int
-    height: int
-
-    @classmethod
-    def of(cls, shape: Any) -> Rectangle:
-        """Of a QRect or a Selection."""
-        return cls(shape.x(), shape.y(), shape.width(), shape.height())
-
-    @property
-    def empty(self) -> bool:
-        return self.width <= 0 or self.height <= 0
-
-    def grown(self, margin: int) -> Rectangle:
-        return Rectangle(self.x - margin, self.y - margin, self.width + 2 * margin, self.height + 2 * margin)
-
-    def __and__(self, other: Rectangle) -> Rectangle:
-        x, y = max(self.x, other.x), max(self.y, other.y)
-        right = min(self.x + self.width, other.x + other.width)
-        bottom = min(self.y + self.height, other.y + other.height)
-        return Rectangle(x, y, right - x, bottom - y)
-
-    def __or__(self, other: Rectangle) -> Rectangle:
-        x, y = min(self.x, other.x), min(self.y, other.y)
-        right = max(self.x + self.width, other.x + other.width)
-        bottom = max(self.y + self.height, other.y + other.height)
-        return Rectangle(x, y, right - x, bottom - y)
-
-    def strips(self, rows: int) -> Iterator[Rectangle]:
-        """From top to bottom, of so many rows each; the last may have less."""
-        for top in range(0, self.height, rows):
-            yield Rectangle(self.x, self.y + top, self.width, min(rows, self.height - top))
 
 
 @dataclass(frozen=True)
@@ -170,9 +132,9 @@ def _subject(document: Any, node: Any, bounds: Rectangle, selected: bool, notes:
     selection = document.selection() if selected else None
     rectangle = bounds
     if selected:
-        if selection is None or (Rectangle.of(selection) & bounds).empty:
+        if selection is None or (place_of(selection) & bounds).empty:
             raise Refusal("no_selection")
-        rectangle = Rectangle.of(selection).grown(MARGIN) & bounds
+        rectangle = place_of(selection).grown(MARGIN) & bounds
     size = {"width": rectangle.width, "height": rectangle.height}
     if min(size.values()) < MIN_SIDE:
         raise Refusal("too_small", **size, limit=MIN_SIDE)
@@ -198,9 +160,14 @@ def _subject(document: Any, node: Any, bounds: Rectangle, selected: bool, notes:
 
 def _bounds(document: Any, node: Any) -> Rectangle:
     """Everything of a node that can be seen, also outside of the canvas."""
-    painted = Rectangle.of(node.bounds())
+    painted = place_of(node.bounds())
     reaching = any(child.type() in REACHING for child in node.childNodes())
     return painted | _canvas(document) if reaching else painted
+
+
+def place_of(shape: Any) -> Rectangle:
+    """Of a QRect or a Selection, in the image's coordinates."""
+    return Rectangle(shape.x(), shape.y(), shape.width(), shape.height())
 
 
 def _canvas(document: Any) -> Rectangle:

@@ -444,7 +444,7 @@ def main() -> int:
             print(EXPOSED, file=sys.stderr)
         try:
             daemon.run()
-        except BaseException:
+        except Exception:
             log.exception("ended by a fault")
             raise
         finally:

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 from glaze_plugin.bands import Content, Stream
 from glaze_plugin.errors import GlazeError
 from glaze_plugin.messages import BAND
-from glaze_plugin.raster import MAX_PIXELS, MAX_SIDE, RasterFormat
+from glaze_plugin.raster import MAX_PIXELS, MAX_SIDE, RasterFormat, Rectangle
 from glaze_plugin.samples import opaque
 
 from . import pixels
 from .host import Gegl, Gimp
-from .pixels import Rectangle, Samples
+from .pixels import Samples
 from .texts import tr
 
 MIN_SIDE = 32

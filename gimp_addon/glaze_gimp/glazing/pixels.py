@@ -8,11 +8,10 @@ is ever moved to another profile.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from glaze_plugin.messages import BAND, MAX_PAYLOAD
-from glaze_plugin.raster import RasterFormat
+from glaze_plugin.raster import RasterFormat, Rectangle
 from glaze_plugin.samples import moved
 
 from .host import Babl, Gegl
@@ -35,36 +34,6 @@ def start() -> None:
     """Must come before anything else here."""
     Gegl.init(None)
     Gegl.config().set_property("tile-cache-size", CACHE_BYTES)
-
-
-class Rectangle(NamedTuple):
-    """px; x and y may be negative."""
-
-    x: int
-    y: int
-    width: int
-    height: int
-
-    @property
-    def empty(self) -> bool:
-        return self.width <= 0 or self.height <= 0
-
-    def grown(self, margin: int) -> Rectangle:
-        return Rectangle(self.x - margin, self.y - margin, self.width + 2 * margin, self.height + 2 * margin)
-
-    def __and__(self, other: Rectangle) -> Rectangle:
-        x, y = max(self.x, other.x), max(self.y, other.y)
-        right = min(self.x + self.width, other.x + other.width)
-        bottom = min(self.y + self.height, other.y + other.height)
-        return Rectangle(x, y, right - x, bottom - y)
-
-    def moved(self, x: int, y: int) -> Rectangle:
-        return Rectangle(self.x + x, self.y + y, self.width, self.height)
-
-    def strips(self, rows: int) -> Iterator[Rectangle]:
-        """From top to bottom, of so many rows each; the last may have less."""
-        for top in range(0, self.height, rows):
-            yield Rectangle(self.x, self.y + top, self.width, min(rows, self.height - top))
 
 
 def read(drawable: Any, where: Rectangle, format: str | None = None, scale: float = 1.0) -> bytes:

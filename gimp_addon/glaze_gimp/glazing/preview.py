@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from glaze_plugin.messages import Preview
+from glaze_plugin.raster import Rectangle
 
 from . import pixels
 from .host import GLib
 from .layers import extent
-from .pixels import Rectangle
 from .screen import Gdk, GdkPixbuf, Gtk
 from .texts import tr
 

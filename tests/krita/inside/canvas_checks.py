@@ -280,7 +280,7 @@ def test_a_layer_is_taken_whole_wherever_it_lies(document, place):
     assert subject.rectangle == place
     done = cloaked(subject)
     assert done.sent == data
-    assert canvas.Rectangle.of(done.layer.bounds()) == place
+    assert canvas.place_of(done.layer.bounds()) == place
 
 
 @pytest.mark.parametrize("kind", ["paint", "group"])
@@ -294,7 +294,7 @@ def test_a_soft_selection_goes_along_and_the_rest_of_the_layer_is_kept(make, kin
     document.setSelection(soft)
     subject = canvas.look(document, source, True)
     document.setSelection(selection(0, 0, 400, 300))  # selecting something else makes no difference any more
-    assert subject.rectangle == canvas.Rectangle.of(soft).grown(canvas.MARGIN)
+    assert subject.rectangle == canvas.place_of(soft).grown(canvas.MARGIN)
     capture = canvas.Capture(subject)
     mask = b"".join(capture.mask_bands())
     assert mask == bytes(soft.pixelData(*subject.rectangle))
