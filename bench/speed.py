@@ -1,6 +1,6 @@
 """`make bench`: what one step of the loop costs, in units of one bare gradient of the encoder at full size.
 
-Two scales, the shifts' references and LPIPS are all in the step; the ratio says what they add.
+The renditions, their references and what holds δ back are all in the step; the ratio says what they add.
 """
 
 from __future__ import annotations
@@ -8,16 +8,18 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from glaze_server.engine import encoders, perception
+from glaze_server.engine import encoders
+from glaze_server.engine.budget import Budget
 from glaze_server.engine.cloak import Subject, optimise
 from glaze_server.engine.encoders import Encoder
-from glaze_server.engine.perception import Budget
-from glaze_server.engine.settings import QUALITIES, Quality
+from glaze_server.engine.jnd import EPSILON, jnd_map
+from glaze_server.engine.settings import QUALITIES
 
 SIDES = (256, 512, 1024)
 STEPS = 6
@@ -47,12 +49,12 @@ def bare_gradient(encoder: Encoder, picture: Tensor) -> None:
 
 def main() -> None:
     encoder = encoders.load("embedded")
-    quality = Quality(STEPS, QUALITIES["standard"].scales)
+    quality = replace(QUALITIES["standard"], iterations=STEPS)
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads, encoder {encoder.name}")
     print("side px   bare gradient s   loop step s   ratio")
     for side in SIDES:
         picture, target = texture(side, 0), texture(side, 1)
-        room = perception.EPSILON * perception.jnd_map(picture)
+        room = EPSILON * jnd_map(picture)
         subject = Subject(picture, None, target, room)
 
         def loop(subject: Subject = subject) -> Tensor:

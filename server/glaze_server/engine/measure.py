@@ -7,22 +7,31 @@ the encoder sees the picture where it was, 1 that it sees the target. Survival i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from glaze_plugin.errors import GlazeError
 from glaze_server.engine import tiles
+from glaze_server.engine.budget import Eye
 from glaze_server.engine.device import Compute
 from glaze_server.engine.encoders import Encoder
-from glaze_server.engine.perception import Eye, Lpips
+from glaze_server.engine.lpips_distance import Lpips
 from glaze_server.engine.pixels import rounded
-from glaze_server.engine.survival import TRANSFORMS, unchanged
+from glaze_server.engine.survival import TRANSFORMS, Transform, unchanged
 
 STEPS = len(TRANSFORMS) + 2
 """How often `report` ticks."""
+
+FIVE = ("none", "half", "jpeg75", "half_jpeg75", "crop")
+"""What S is the mean over: the picture as it is, and what a scraper does to it."""
+
+Shifts = dict[str, float]
+"""Transform → targeted shift."""
 
 OPACITIES = (25, 50, 75, 100)
 """% of a cloaked layer that lies over its picture."""
@@ -40,6 +49,48 @@ def targeted_shift(
     if before == 0:
         raise GlazeError("no_distance", f"To the encoder {encoder.name} the picture already looks like its target.")
     return [float(1 - value / before) for value in after]
+
+
+def score(shifts: Mapping[str, float]) -> float:
+    """S, the mean targeted shift over FIVE. shifts: transform → targeted shift."""
+    return sum(shifts[name] for name in FIVE) / len(FIVE)
+
+
+def worst(shifts: Mapping[str, float]) -> float:
+    """The least of FIVE."""
+    return min(shifts[name] for name in FIVE)
+
+
+def shifts_after(
+    transforms: Mapping[str, Transform],
+    encoder: Encoder,
+    clean: Tensor,
+    target: Tensor,
+    cloaked: Sequence[Tensor],
+    compute: Compute | None = None,
+) -> list[Shifts]:
+    """For each of `cloaked`, its targeted shift after each transform of all pictures; (1, 3, H, W), 8-bit, each."""
+    found: list[Shifts] = [{} for _ in cloaked]
+    for name, transform in transforms.items():
+        seen = [transform(picture) for picture in (clean, target, *cloaked)]
+        for shifts, value in zip(found, targeted_shift(encoder, *seen, compute=compute), strict=True):
+            shifts[name] = value
+    return found
+
+
+def flip(clean: Tensor, cloaked: Tensor) -> float:
+    """FLIP (Andersson et al., HPG 2020): the mean difference that one sees when flipping between the two, 0..1.
+
+    At 67 pixels per degree, the authors' own default. clean, cloaked: (1, 3, H, W) in [0, 1]. Only the benchmark asks
+    for it, whose requirements bring `flip-evaluator`; nothing is optimised for it.
+    """
+    import flip_evaluator
+
+    def plane(picture: Tensor) -> NDArray[np.float32]:
+        return np.ascontiguousarray(picture[0].permute(1, 2, 0).numpy(), np.float32)
+
+    _, mean, _ = flip_evaluator.evaluate(plane(clean), plane(cloaked), "LDR", applyMagma=False)
+    return float(mean)
 
 
 @torch.no_grad()
@@ -77,6 +128,7 @@ def report(
         "lpips": {"alex": seen.lpips_alex, "vgg": seen.lpips_vgg},
         "max_change": seen.max_change,
         "flat_rms": seen.flat_rms,
+        "jod": seen.jod,
         "psnr": seen.psnr if math.isfinite(seen.psnr) else None,
     }
     if target is None:

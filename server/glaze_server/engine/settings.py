@@ -11,16 +11,21 @@ from glaze_plugin.errors import BadInput
 
 @dataclass(frozen=True)
 class Quality:
-    """How long the optimiser works. iterations: steps; scales: renditions of the picture that each step sees."""
+    """How long the optimiser works.
+
+    iterations: steps. renditions: of the picture, that each step sees. looks: steps from one look of the dear metrics
+    (LPIPS-VGG, ColorVideoVDP) to the next.
+    """
 
     iterations: int
-    scales: int
+    renditions: int
+    looks: int
 
 
 QUALITIES = {
-    "preview": Quality(iterations=10, scales=1),
-    "standard": Quality(iterations=40, scales=2),
-    "thorough": Quality(iterations=120, scales=2),
+    "preview": Quality(iterations=8, renditions=2, looks=4),
+    "standard": Quality(iterations=50, renditions=3, looks=4),
+    "thorough": Quality(iterations=150, renditions=3, looks=4),
 }
 
 

@@ -13,11 +13,11 @@ from torch import Tensor
 
 from glaze_plugin.errors import BadInput
 from glaze_plugin.raster import Raster, RasterFormat
-from glaze_server.engine import device, encoders, files, measure, perception, pixels, review, styles
+from glaze_server.engine import device, encoders, files, jnd, measure, pixels, review, styles
+from glaze_server.engine.budget import FIT_STEPS, Budget, Eye, fit
 from glaze_server.engine.checkpoint import Checkpoint
 from glaze_server.engine.cloak import Subject, optimise
 from glaze_server.engine.device import Compute
-from glaze_server.engine.perception import FIT_STEPS, Budget, Eye
 from glaze_server.engine.pixels import Picture, over, rounded
 from glaze_server.engine.progress import Reporter, Steps
 from glaze_server.engine.settings import QUALITIES, Settings
@@ -179,7 +179,7 @@ def _protect(job: Job) -> Result:
         written["seen"] = over(pixels.colour(shown), pixels.alpha(shown))
         return rounded(written["seen"])
 
-    fitted = perception.fit(delta, show, eye, budget, steps.advance)
+    fitted = fit(delta, show, eye, budget, steps.advance)
     cloaked = show(fitted)
     if settings.strength and torch.equal(cloaked, eye.reference):
         raise BadInput(
@@ -216,7 +216,7 @@ def _room(job: Job, source: Source) -> Tensor:
     visible = seen.flatten(2) if opacity is None else seen.flatten(2)[..., (opacity > 0).flatten()]
     if not visible.numel() or float((visible.amax(-1) - visible.amin(-1)).max()) <= FLAT_RANGE:
         raise BadInput("nothing_to_protect", "This picture is one flat colour: there is no style in it to protect.")
-    room = perception.EPSILON * perception.jnd_map(seen)
+    room = jnd.EPSILON * jnd.jnd_map(seen)
     if opacity is not None:
         room = room * (opacity > 0)
     if "mask" in job.inputs:

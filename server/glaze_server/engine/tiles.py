@@ -19,6 +19,13 @@ HALO = 64
 """px; ENGINE measurements: beyond it the gradient of a window hardly changes."""
 
 
+Damage = Callable[[Tensor], Tensor]
+
+
+def untouched(x: Tensor) -> Tensor:
+    return x
+
+
 @dataclass(frozen=True)
 class Window:
     """outer: what the encoder sees, px. core: the part of its latent that counts. place: where that lies in all."""
@@ -51,14 +58,20 @@ def windows(height: int, width: int, size: int = CORE) -> list[Window]:
     ]
 
 
-def encode(encoder: Encoder, x: Tensor, compute: Compute | None = None) -> Tensor:
-    """The latent of a picture (1, 3, H, W) of any size, window by window, without gradients, in full precision."""
+def encode(encoder: Encoder, x: Tensor, compute: Compute | None = None, damage: Damage = untouched) -> Tensor:
+    """The latent of a picture (1, 3, H, W) of any size, window by window, without gradients, in full precision.
+
+    damage: what is done to each window before it is encoded.
+    """
 
     @torch.no_grad()
     def work(device: Device) -> Tensor:
         height, width = x.shape[-2:]
         parts = [
-            (window, encoder(x[..., window.outer[0], window.outer[1]], device)[..., window.core[0], window.core[1]])
+            (
+                window,
+                encoder(damage(x[..., window.outer[0], window.outer[1]]), device)[..., window.core[0], window.core[1]],
+            )
             for window in windows(height, width, device.core)
         ]
         if len(parts) == 1:
@@ -72,20 +85,26 @@ def encode(encoder: Encoder, x: Tensor, compute: Compute | None = None) -> Tenso
 
 
 def gradient(
-    encoder: Encoder, x: Tensor, loss: Callable[[Tensor, Window], Tensor], compute: Compute | None = None
-) -> Tensor:
-    """Sum over windows of the gradient of `loss(core latent, window)` with respect to x, shaped like x.
+    encoder: Encoder,
+    x: Tensor,
+    loss: Callable[[Tensor, Window], Tensor],
+    compute: Compute | None = None,
+    damage: Damage = untouched,
+) -> tuple[float, Tensor]:
+    """Sum over windows of `loss(core latent, window)`, and its gradient with respect to x, shaped like x.
 
-    Half precision holds it best where the loss changes by about 1 with each number of the latent.
+    damage: what is done to each window before it is encoded. Half precision holds the gradient best where the loss
+    changes by about 1 with each number of the latent.
     """
 
-    def work(device: Device) -> Tensor:
-        total = torch.zeros_like(x)
+    def work(device: Device) -> tuple[float, Tensor]:
+        total, slope = 0.0, torch.zeros_like(x)
         for window in windows(x.shape[-2], x.shape[-1], device.core):
             seen = x[..., window.outer[0], window.outer[1]].detach().requires_grad_()
-            value = loss(encoder(seen, device)[..., window.core[0], window.core[1]], window)
+            value = loss(encoder(damage(seen), device)[..., window.core[0], window.core[1]], window)
             (part,) = torch.autograd.grad(value, seen)
-            total[..., window.outer[0], window.outer[1]] += part
-        return total
+            slope[..., window.outer[0], window.outer[1]] += part
+            total += value.item()
+        return total, slope
 
     return (compute or Compute()).run(work, f"The encoder {encoder.name}", half=True)

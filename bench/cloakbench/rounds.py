@@ -1,0 +1,241 @@
+"""The order of the run, and how a cell comes about: run the method, hold its δ to the budget, judge what it shows."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from bench.cloakbench import corpus, trial
+from bench.cloakbench.cells import BUDGET, PUBLISHED, TIME, TRACKS, Cell, Point, Store, code_of, finite, key
+from bench.cloakbench.methods import STANDARD, Method
+from bench.cloakbench.scene import Picture, Scene
+from bench.cloakbench.task import Task
+from bench.cloakbench.trial import Trial
+from glaze_server.engine import encoders, measure
+from glaze_server.engine.budget import Budget, Eye, fit
+from glaze_server.engine.device import Compute, Device
+from glaze_server.engine.encoders import Encoder
+from glaze_server.engine.survival import ALL_TRANSFORMS, Transform, unchanged
+
+EVERYTHING = {"none": unchanged} | ALL_TRANSFORMS
+
+
+RESTARTS = 4
+RESTART = 0.25
+"""Where `fit` finds nothing that holds, it begins anew at this share of where it began."""
+
+
+def to_budget(delta: Tensor, scene: Scene, eye: Eye) -> Tensor:
+    """δ scaled up or down as far as the joint budget lets it, judged as an 8-bit file shows it; 0 where nothing holds.
+
+    Single pixels beyond the largest change are clipped to it first: scaling by them alone would leave nothing of the
+    paper's δ.
+    """
+    most = float((scene.seen(delta) - scene.picture.seen).abs().max())
+    if not most:
+        return delta
+    budget = Budget()
+    begin = (delta * max(1.0, budget.max_change / most)).clamp(-budget.max_change, budget.max_change)
+    for _ in range(RESTARTS):
+        fitted = fit(begin, scene.show, eye, budget, lambda: None)
+        if fitted.any():
+            return fitted
+        begin = begin * RESTART
+    return torch.zeros_like(delta)
+
+
+@dataclass
+class Bench:
+    """What all cells of a run share.
+
+    encoder: the white box. judges: every encoder that shifts are taken on, the white box among them. purifiers: judged
+    beside ALL_TRANSFORMS on the white box. work: folder of the store and of δ that several targets share.
+    """
+
+    encoder: Encoder
+    judges: Sequence[Encoder]
+    purifiers: Mapping[str, Transform]
+    device: Device
+    work: Path
+    store: Store = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.store = Store(self.work / "cells.jsonl")
+        entry = encoders.REGISTRY[self.encoder.name]
+        file = encoders.weights_file(entry)
+        weights = hashlib.sha256(file.read_bytes()).hexdigest() if file else ""
+        names = [judge.name for judge in self.judges]
+        self._settings = key(self.encoder.name, weights, names, list(self.purifiers), self.device)
+        self._code = {own: code_of(own) for own in (True, False)}
+
+    def cells(self, scene: Scene, method: Method, standard: Method) -> list[Cell]:
+        """The method's cell of each track, from the store where they are."""
+        known = self.known(scene, method, standard)
+        if known:
+            return known
+        keys = self._keys(scene, method, standard)
+        limit = self._limit(scene, method, standard)
+        stored = {track: cell for track, name in keys.items() if (cell := self.store.get(name))}
+        if limit is not None and PUBLISHED in stored and BUDGET in stored:
+            found = [*stored.values(), self._again(scene, method, limit, stored[BUDGET], keys[TIME])]
+        else:
+            found = self._make(scene, method, self._trial(scene, method, limit), keys)
+        self.store.add(cell for cell in found if cell not in stored.values())
+        return found
+
+    def known(self, scene: Scene, method: Method, standard: Method) -> list[Cell] | None:
+        """The same from the store alone, None where one is missing."""
+        found = [self.store.get(name) for name in self._keys(scene, method, standard).values()]
+        return [cell for cell in found if cell] if all(found) else None
+
+    def _keys(self, scene: Scene, method: Method, standard: Method) -> dict[str, str]:
+        base = self._base(scene, method)
+        timed = key(base, self._base(self._timing(scene, method), standard))
+        return {track: key(timed if track == TIME else base, track) for track in TRACKS}
+
+    def _base(self, scene: Scene, method: Method) -> str:
+        return key(self._settings, self._code[method.own], method.name, scene.fingerprint())
+
+    @staticmethod
+    def _timing(scene: Scene, method: Method) -> Scene:
+        """The scene whose standard quality sets the time: the picture's first, where targets share one δ."""
+        return scene if method.targeted or not scene.number else corpus.scene(scene.picture, 0)
+
+    def _limit(self, scene: Scene, method: Method, standard: Method) -> float | None:
+        """Seconds of the standard quality there, or None for itself."""
+        if method.name == standard.name:
+            return None
+        return self.cells(self._timing(scene, method), standard, standard)[0].seconds
+
+    def _task(self, scene: Scene) -> Task:
+        return Task(scene, self.encoder, Compute(self.device), lambda _: None)
+
+    def _trial(self, scene: Scene, method: Method, limit: float | None) -> Trial:
+        """A run of the method; of one that ignores its target, the run of the picture's first one."""
+        if method.targeted:
+            return trial.run(method, self._task(scene), limit)
+        own = key(self._base(self._timing(scene, method), method), limit)
+        path = self.work / "deltas" / f"{own}.safetensors"
+        if not path.exists():
+            trial.run(method, self._task(scene), limit).save(path)
+        return Trial.load(path)
+
+    def _make(self, scene: Scene, method: Method, done: Trial, keys: Mapping[str, str]) -> list[Cell]:
+        """The cells of a run."""
+        compute = Compute(self.device)
+        eye = Eye(scene.picture.seen, compute)
+        at_budget = to_budget(done.delta, scene, eye)
+        published = done.delta
+        if method.own:
+            published = fit(done.delta, scene.show, eye, Budget(), lambda: None)
+        in_time = at_budget if torch.equal(done.in_time, done.delta) else to_budget(done.in_time, scene, eye)
+        shown = [scene.show(delta) for delta in (published, at_budget, in_time)]
+        first = scene.number == 0
+        flops = trial.operations(method, self._task(scene), done.iterations) if first else None
+        curve = self._curve(scene, eye, done, compute) if first else []
+        return [
+            Cell(
+                key=keys[track],
+                method=method.name,
+                picture=scene.picture.name,
+                stratum=scene.picture.stratum,
+                target=scene.number,
+                style=scene.style,
+                track=track,
+                encoder=self.encoder.name,
+                shifts=shifts,
+                visibility=self._visibility(eye, picture),
+                iterations=done.iterations,
+                seconds=done.seconds,
+                flops=flops,
+                memory=done.memory,
+                curve=curve if track == BUDGET else [],
+            )
+            for track, picture, shifts in zip(TRACKS, shown, self._shifts(scene, eye, shown, compute), strict=True)
+        ]
+
+    def _again(self, scene: Scene, method: Method, limit: float, at_budget: Cell, name: str) -> Cell:
+        """The cell of TIME where only the limit is another than it was; the method need not run to its end for it."""
+        compute = Compute(self.device)
+        eye = Eye(scene.picture.seen, compute)
+        picture = scene.show(to_budget(trial.until(method, self._task(scene), limit), scene, eye))
+        (shifts,) = self._shifts(scene, eye, [picture], compute)
+        seen = self._visibility(eye, picture)
+        return replace(at_budget, key=name, track=TIME, shifts=shifts, visibility=seen, curve=[])
+
+    @staticmethod
+    def _visibility(eye: Eye, picture: Tensor) -> dict[str, float | None]:
+        seen = eye.judge(picture)
+        return finite(vars(seen) | {"jod": seen.jod, "flip": measure.flip(eye.reference, picture)})
+
+    def _shifts(
+        self, scene: Scene, eye: Eye, cloaked: list[Tensor], compute: Compute
+    ) -> list[dict[str, measure.Shifts]]:
+        """For each cloaked picture: all transforms on the white box, those of S on every other encoder."""
+        found: list[dict[str, measure.Shifts]] = [{} for _ in cloaked]
+        for judge in self.judges:
+            white = judge.name == self.encoder.name
+            transforms = (
+                {**EVERYTHING, **self.purifiers} if white else {name: EVERYTHING[name] for name in measure.FIVE}
+            )
+            after = measure.shifts_after(transforms, judge, eye.reference, scene.target, cloaked, compute)
+            for shifts, values in zip(found, after, strict=True):
+                shifts[judge.name] = values
+        return found
+
+    def _curve(self, scene: Scene, eye: Eye, done: Trial, compute: Compute) -> list[Point]:
+        if not done.marks:
+            return []
+        shown = [scene.show(to_budget(mark.delta, scene, eye)) for mark in done.marks]
+        transforms = {name: EVERYTHING[name] for name in measure.FIVE}
+        after = measure.shifts_after(transforms, self.encoder, eye.reference, scene.target, shown, compute)
+        return [
+            Point(mark.iterations, mark.seconds, measure.score(shifts))
+            for mark, shifts in zip(done.marks, after, strict=True)
+        ]
+
+
+def order(pictures: Sequence[Picture], targets: int) -> Iterator[Scene]:
+    """First targets first, and the pictures as they come, whose strata take turns: stopped anywhere, it is balanced."""
+    for number in range(targets):
+        for picture in pictures:
+            yield corpus.scene(picture, number)
+
+
+def run(
+    bench: Bench,
+    pictures: Sequence[Picture],
+    targets: int,
+    methods: Sequence[Method],
+    deadline: float | None,
+    tell: Callable[[str], None],
+) -> tuple[list[Cell], bool]:
+    """All cells, and whether the run came to its end.
+
+    methods: STANDARD first. deadline: by time.monotonic; no cell is begun after it, those in the store are still taken.
+    """
+    standard = methods[0]
+    assert standard.name == STANDARD
+    found: list[Cell] = []
+    total = len(pictures) * targets * len(methods)
+    for place, scene in enumerate(order(pictures, targets)):
+        for turn, method in enumerate(methods):
+            over = deadline is not None and time.monotonic() >= deadline
+            if over and not bench.known(scene, method, standard):
+                return found, False
+            torch.manual_seed(0)
+            cells = bench.cells(scene, method, standard)
+            found += cells
+            at_budget = next(cell for cell in cells if cell.track == BUDGET)
+            tell(
+                f"[{place * len(methods) + turn + 1}/{total}] {scene.picture.stratum}, {scene.picture.name}, "
+                f"{scene.style}, {method.about}: S {measure.score(at_budget.white):.3f} at B, "
+                f"{at_budget.seconds:.1f} s"
+            )
+    return found, True

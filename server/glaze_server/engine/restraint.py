@@ -1,0 +1,86 @@
+"""What holds a cloak back while it is optimised: one Lagrange multiplier for each visible difference."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from glaze_server.engine.budget import Budget
+from glaze_server.engine.colorvideovdp import JodLoss
+from glaze_server.engine.device import Compute
+from glaze_server.engine.jnd import EPSILON
+from glaze_server.engine.looking import Difference
+from glaze_server.engine.lpips_distance import Lpips
+from glaze_server.engine.scielab import ColourDifference
+
+START = 0.015
+"""The multiplier of a difference that is just at its limit, at first: slopes are those of a relative distance."""
+LEARNING = 0.3
+"""By how much its logarithm changes in an iteration where the limit is exceeded by the limit itself."""
+STIFFNESS = 4.0
+"""How much stronger than its multiplier a restraint pulls, in the logarithm, at twice the limit."""
+FARTHEST = 1.5
+"""An excess counts as no more than this many limits, or it would outlast its cause."""
+
+
+COLOUR_LIMIT = 1.2
+"""Mean S-CIELAB difference (ΔE) at full strength. No part of the budget: it keeps the cloak where eyes are weak."""
+
+
+@dataclass
+class Restraint:
+    """Keeps one difference near its limit. every: iterations from one look to the next, which then counts for all."""
+
+    difference: Difference
+    limit: float
+    every: int
+    multiplier: float = START
+
+    def pull(self, seen: Tensor) -> Tensor:
+        """The gradient with respect to the picture that is seen, weighted; moves the multiplier."""
+        distance, slope = self.difference.gradient(seen)
+        excess = min(max(distance / self.limit - 1, -FARTHEST), FARTHEST)
+        weight = self.multiplier * math.exp(STIFFNESS * excess) * self.every / self.limit
+        self.multiplier *= math.exp(LEARNING * excess * self.every)
+        return slope * weight
+
+
+class Restraints:
+    """All of them for one picture.
+
+    reference: (1, 3, H, W) in [0, 1]. looks: iterations from one look of the dear ones to the next.
+    """
+
+    def __init__(self, reference: Tensor, budget: Budget, looks: int, compute: Compute) -> None:
+        strength = budget.max_change / EPSILON
+        half = max(1, looks // 2)
+        self._all = [
+            Restraint(Lpips(reference, "alex", None, compute), budget.lpips_alex, half),
+            Restraint(ColourDifference(reference, None, compute), strength * COLOUR_LIMIT, half),
+            Restraint(Lpips(reference, "vgg", None, compute, half=True), budget.lpips_vgg, looks),
+            Restraint(JodLoss(reference, None, compute), budget.jod_loss, looks),
+        ]
+
+    def gradient(self, delta: Tensor, show: Callable[[Tensor], Tensor], iteration: int) -> Tensor:
+        """The sum of their pulls, with respect to δ. show: δ → what a viewer sees, (1, 3, H, W)."""
+        delta = delta.detach().requires_grad_()
+        seen = show(delta)
+        pull = torch.zeros_like(seen)
+        for number, restraint in enumerate(self._all):
+            phase = number * restraint.every // len(self._all)
+            if iteration % restraint.every == phase:
+                pull += restraint.pull(seen.detach())
+        (result,) = torch.autograd.grad(seen, delta, pull)
+        return result
+
+    def facts(self) -> list[float]:
+        """Its state, for `load`."""
+        return [restraint.multiplier for restraint in self._all]
+
+    def load(self, multipliers: Sequence[float]) -> None:
+        for restraint, multiplier in zip(self._all, multipliers, strict=True):
+            restraint.multiplier = multiplier
