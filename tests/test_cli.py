@@ -46,6 +46,7 @@ def test_protect_writes_beside_the_source_and_reports(glaze: Glaze, painting: Pa
     assert 0 < report["lpips"]["vgg"] <= 0.20
     assert 0 < report["max_change"] <= 16 / 255
     assert 0 <= report["flat_rms"] <= 4 / 255
+    assert 9.7 <= report["jod"] < 10
     assert painting.read_bytes() == before
     with Image.open(output) as image:
         assert image.size == (96, 80)
@@ -103,7 +104,7 @@ def test_the_target_can_be_saved_and_measured_against(glaze: Glaze, painting: Pa
     with Image.open(painting.with_name("target.png")) as target:
         assert target.size == (96, 80)
     measured = json.loads(glaze("measure", painting, "out.png", "--target", "target.png", "--json").stdout)
-    for name in ("targeted_shift", "survival", "lpips", "max_change", "flat_rms", "noise_control"):
+    for name in ("targeted_shift", "survival", "lpips", "max_change", "flat_rms", "jod", "noise_control"):
         assert measured[name] == report[name]
 
 

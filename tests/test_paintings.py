@@ -23,6 +23,7 @@ def test_a_painting_is_cloaked_inside_the_visual_budget(glaze: Glaze, painting: 
     assert report["lpips"]["alex"] <= 0.05
     assert report["lpips"]["vgg"] <= 0.20
     assert report["max_change"] <= 16 / 255
+    assert report["jod"] >= 9.7
     control = report["noise_control"]
     for shift, noise in (
         (report["targeted_shift"], control["targeted_shift"]),

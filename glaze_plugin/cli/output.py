@@ -74,6 +74,7 @@ def figures_table(report: dict[str, Any]) -> Table:
                 noise = control["survival"][transform][name]
                 table.add_row(f"  after {transform}", f"{values[name]:.3f}", f"{noise:.3f}")
     table.add_row("LPIPS AlexNet / VGG", f"{report['lpips']['alex']:.3f} / {report['lpips']['vgg']:.3f}")
+    table.add_row("JOD, of 10", f"{report['jod']:.2f}")
     table.add_row("largest change", f"{report['max_change'] * 255:.0f} / 255")
     table.add_row("noise in flat areas", f"{report['flat_rms'] * 255:.1f} / 255")
     return table

@@ -66,6 +66,18 @@ def signs(shape: torch.Size, seed: int = 7) -> Tensor:
     return torch.randint(0, 2, shape, generator=torch.Generator().manual_seed(seed)) * 2.0 - 1
 
 
+def flat(height: int, width: int) -> Tensor:
+    """A middle gray, (1, 3, height, width)."""
+    return torch.full((1, 3, height, width), 128 / 255)
+
+
+def half_flat() -> Tensor:
+    """(1, 3, 64, 96), flat in its left half, rough in its right."""
+    x = flat(64, 96)
+    x[..., 48:] += 0.2 * signs(torch.Size((1, 3, 64, 48)))
+    return x
+
+
 def nothing(*_: object) -> None:
     """A tick that nobody listens to."""
 

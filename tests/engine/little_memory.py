@@ -11,9 +11,9 @@ import sys
 import torch
 
 from glaze_server.engine import encoders
+from glaze_server.engine.budget import Budget
 from glaze_server.engine.cloak import Subject, optimise
 from glaze_server.engine.device import Compute
-from glaze_server.engine.perception import Budget
 from glaze_server.engine.settings import Quality
 from tests.engine.conftest import nothing, waves
 
@@ -25,10 +25,10 @@ def used() -> int:
 
 
 def cloak(side: int) -> list[str]:
-    """The notes of one step over a picture of side × side px."""
+    """The notes of one step over a picture of side × side px, without the dear metrics."""
     room = torch.full((1, 1, side, side), 0.05)
     subject, compute = Subject(waves(side, side), None, waves(side, side, 0.7), room), Compute()
-    delta = optimise(subject, [encoders.load("embedded")], Quality(1, 1), Budget(), 0, nothing, None, compute)
+    delta = optimise(subject, [encoders.load("embedded")], Quality(1, 1, 4), Budget(), 0, nothing, None, compute)
     assert delta.isfinite().all() and delta.any()
     return compute.notes
 

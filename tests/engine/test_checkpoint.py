@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from glaze_server.engine import checkpoint as module
-from glaze_server.engine import encoders, perception
+from glaze_server.engine import encoders
+from glaze_server.engine.budget import Budget
 from glaze_server.engine.checkpoint import Checkpoint
 from glaze_server.engine.cloak import Subject, optimise
-from glaze_server.engine.perception import Budget
+from glaze_server.engine.jnd import EPSILON, jnd_map
 from glaze_server.engine.progress import Paused
 from glaze_server.engine.settings import Quality
 
@@ -24,7 +25,7 @@ class Killed(Exception):
 def subject() -> Subject:
     generator = torch.Generator().manual_seed(3)
     picture, target = torch.rand(2, 1, 3, 72, 64, generator=generator)
-    return Subject(picture, None, target, perception.EPSILON * perception.jnd_map(picture))
+    return Subject(picture, None, target, EPSILON * jnd_map(picture))
 
 
 def run(file: Path | None, stop_at: int = 0, reason: Exception | None = None) -> tuple[Tensor, int]:
@@ -37,7 +38,7 @@ def run(file: Path | None, stop_at: int = 0, reason: Exception | None = None) ->
         if calls == stop_at:
             raise reason or Killed
 
-    quality = Quality(iterations=8, scales=2)
+    quality = Quality(iterations=8, renditions=2, looks=2)
     return optimise(subject(), [encoders.load("embedded")], quality, Budget(), 5, step, Checkpoint(file)), calls
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 
 import pytest
@@ -10,17 +9,19 @@ import torch
 from torch import Tensor, nn
 
 from glaze_plugin.errors import Cancelled, GlazeError
-from glaze_server.engine import measure, perception
-from glaze_server.engine.cloak import MIN_SCALED, Objective, Subject, optimise
-from glaze_server.engine.device import Compute
+from glaze_server.engine import measure, tiles
+from glaze_server.engine.budget import Budget, Eye, fit
+from glaze_server.engine.cloak import Objective, Subject, optimise
+from glaze_server.engine.device import Compute, Device
 from glaze_server.engine.encoders import Encoder
-from glaze_server.engine.perception import EPSILON, Budget, Eye, jnd_map
+from glaze_server.engine.jnd import EPSILON, jnd_map
 from glaze_server.engine.pixels import rounded
+from glaze_server.engine.renditions import Rendition
 from glaze_server.engine.settings import QUALITIES, Quality
 from glaze_server.engine.transfer import transfer
-from tests.engine.conftest import nothing, refusal
+from tests.engine.conftest import nothing, refusal, signs, waves
 
-QUICK = Quality(iterations=3, scales=2)
+QUICK = Quality(iterations=3, renditions=2, looks=2)
 
 Scene = Callable[[int, int], Tensor]
 
@@ -46,7 +47,7 @@ def test_delta_stays_inside_its_room(subject: Subject, embedded: Encoder) -> Non
     room = subject.room.clone()
     room[..., :40] = 0
     masked = Subject(subject.colour, None, subject.target, room)
-    delta = optimise(masked, [embedded], Quality(iterations=12, scales=1), Budget(), 0, nothing)
+    delta = optimise(masked, [embedded], Quality(iterations=12, renditions=1, looks=4), Budget(), 0, nothing)
     assert delta.shape == subject.colour.shape
     assert (delta.abs() <= room + 1e-6).all()
     assert not delta[..., :40].any()
@@ -73,7 +74,7 @@ def test_the_cloak_moves_the_encoder_far_more_than_noise_as_visible(embedded: En
         return rounded(subject.seen(delta))
 
     delta = optimise(subject, [embedded], QUALITIES["preview"], Budget(), 0, nothing)
-    cloaked = show(perception.fit(delta, show, eye, Budget(), nothing))
+    cloaked = show(fit(delta, show, eye, Budget(), nothing))
     noise = measure.noise_like(eye.reference, eye.alex.distance(cloaked))
     shift, by_noise = measure.targeted_shift(embedded, eye.reference, subject.target, cloaked, noise)
     assert shift > 0.05
@@ -119,25 +120,136 @@ def test_step_is_called_after_each_iteration_and_may_stop_it(subject: Subject, e
     assert len(calls) == 2 + QUICK.iterations
 
 
-def test_small_renditions_are_left_out_and_the_full_size_never(embedded: Encoder, scene: Scene) -> None:
-    objective = Objective(subject_of(scene(72, 80)), [embedded], Compute())
-    assert objective.scales == [1.0, 0.5]
-    assert all(72 * scale >= MIN_SCALED for scale in objective.scales)
-    assert all(objective.draw_scales(random.Random(seed), 3)[0] == 1.0 for seed in range(5))
+def test_the_strength_of_the_budget_holds_the_cloak_back(subject: Subject, embedded: Encoder) -> None:
+    """In the same room, a cloak that may be seen less is seen less."""
+    quality, eye = Quality(iterations=16, renditions=1, looks=2), Eye(subject.colour)
+    ample, strict = (
+        eye.judge(subject.seen(optimise(subject, [embedded], quality, budget, 0, nothing)))
+        for budget in (Budget(), Budget().scaled(0.5))
+    )
+    assert strict.lpips_vgg < 0.9 * ample.lpips_vgg
+    assert strict.jod_loss < 0.9 * ample.jod_loss
 
 
-def test_the_gradient_is_the_slope_of_the_relative_distance(subject: Subject, pooled: Encoder) -> None:
-    objective = Objective(subject, [pooled], Compute())
-    delta = torch.zeros_like(subject.colour)
-    gradient = objective.gradient(delta, 1.0, (0, 0), 1.0)
-    goal, clean = pooled(subject.target), pooled(subject.colour)
+# The objective
 
-    def distance(change: Tensor) -> float:
-        return float((pooled(subject.colour + change) - goal).square().sum() / (clean - goal).square().sum())
 
+def distance_of(encoder: Encoder, subject: Subject, rendition: Rendition, delta: Tensor) -> float:
+    """The relative distance by its definition."""
+    view, target, clean = (
+        encoder(rendition.damaged(rendition.placed(picture)))
+        for picture in (subject.colour + delta, subject.target, subject.colour)
+    )
+    return float((view - target).norm() / (clean - target).norm())
+
+
+def slope_along(gradient: Tensor, distance: Callable[[Tensor], float], step: float = 0.1) -> float:
     direction = gradient / gradient.norm()
-    slope = (distance(0.1 * direction) - distance(-0.1 * direction)) / 0.2
+    return (distance(step * direction) - distance(-step * direction)) / (2 * step)
+
+
+@pytest.mark.parametrize(
+    "rendition", [Rendition(), Rendition(0.5), Rendition(1.0, (3, 5)), Rendition(0.5, (5, 7))], ids=str
+)
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_the_gradient_is_the_slope_of_the_relative_distance(
+    subject: Subject, pooled: Encoder, rendition: Rendition, share: float
+) -> None:
+    """At the picture itself and half-way to its target, where the distance is less and its slope the same."""
+    here = share * (subject.target - subject.colour)
+    gradient = Objective(subject, [pooled], Compute()).gradient(here, rendition, 1.0)
+    assert gradient.shape == subject.colour.shape
+    assert distance_of(pooled, subject, rendition, here) == pytest.approx(1 - share, abs=0.05)
+    slope = slope_along(gradient, lambda change: distance_of(pooled, subject, rendition, here + change))
     assert slope == pytest.approx(float(gradient.norm()), rel=1e-2)
+
+
+def test_the_gradient_of_a_compressed_rendition_points_towards_its_target(subject: Subject, pooled: Encoder) -> None:
+    rendition = Rendition(1.0, (3, 5), jpeg=True)
+    gradient = Objective(subject, [pooled], Compute()).gradient(torch.zeros(()), rendition, 1.0)
+    slope = slope_along(gradient, lambda change: distance_of(pooled, subject, rendition, change), 0.5)
+    assert slope > 0.3 * float(gradient.norm())
+
+
+def test_the_gradient_is_the_mean_over_the_encoders(subject: Subject, embedded: Encoder, pooled: Encoder) -> None:
+    zero, rendition = torch.zeros_like(subject.colour), Rendition()
+    both, *each = (
+        Objective(subject, encoders, Compute()).gradient(zero, rendition, 1.0)
+        for encoders in ([embedded, pooled], [embedded], [pooled])
+    )
+    torch.testing.assert_close(both, (each[0] + each[1]) / 2)
+
+
+def test_the_relative_distance_does_not_depend_on_an_encoders_units(subject: Subject) -> None:
+    """Nor does its gradient."""
+    gradients = []
+    for gain in (1.0, 1e-4, 1e4):
+        network = nn.Conv2d(3, 3, 8, 8, groups=3, bias=False)
+        nn.init.constant_(network.weight, gain / 64)
+        encoder = Encoder("loud", network)
+        gradients.append(Objective(subject, [encoder], Compute()).gradient(torch.zeros(()), Rendition(), 1.0))
+    for gradient in gradients[1:]:
+        torch.testing.assert_close(gradient, gradients[0], rtol=1e-3, atol=1e-8)
+
+
+def test_the_target_is_encoded_once_for_each_rendition_that_is_drawn(
+    subject: Subject, pooled: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoded: list[Tensor] = []
+    real = tiles.encode
+
+    def encode(encoder: Encoder, x: Tensor, *others: object) -> Tensor:
+        encoded.append(x)
+        return real(encoder, x, *others)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(tiles, "encode", encode)
+    objective = Objective(subject, [pooled], Compute())
+    for rendition in (Rendition(), Rendition(0.5), Rendition(), Rendition(0.5)):
+        objective.gradient(torch.zeros_like(subject.colour), rendition, 1.0)
+    assert len(encoded) == 4
+
+
+# What gives no cloak
+
+
+class Deaf(nn.Module):
+    """An encoder's network that ignores its input."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.ones(x.shape[0], 4, x.shape[2] // 8, x.shape[3] // 8, dtype=x.dtype)
+
+
+class Blind(nn.Module):
+    """An encoder's network that has gone wrong."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[..., ::8, ::8] * torch.nan
+
+
+class Snared(nn.Module):
+    """An encoder's network whose latents are numbers and whose slopes are not."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[..., ::8, ::8] + (x[..., ::8, ::8] * 0).sqrt()
+
+
+DEVICES = [Device(), Device(half="float16"), Device(half="bfloat16")]
+
+
+@pytest.mark.parametrize("device", DEVICES, ids=["full", "float16", "bfloat16"])
+@pytest.mark.parametrize(
+    ("network", "code"),
+    [(Deaf, "no_distance"), (Blind, "not_finite"), (Snared, "not_finite")],
+)
+def test_an_encoder_that_leads_nowhere_is_named(
+    subject: Subject, device: Device, network: type[nn.Module], code: str
+) -> None:
+    steps: list[Tensor] = []
+    encoder = Encoder("odd", network())
+    with refusal(code, GlazeError) as caught:
+        optimise(subject, [encoder], QUICK, Budget(), 0, steps.append, None, Compute(device))
+    assert "odd" in caught.value.sentence
+    assert steps == []
 
 
 def test_a_target_that_the_encoder_cannot_tell_from_the_picture_is_said(subject: Subject) -> None:
@@ -145,3 +257,23 @@ def test_a_target_that_the_encoder_cannot_tell_from_the_picture_is_said(subject:
     with refusal("no_distance", GlazeError) as caught:
         cloak(same, Encoder("dull", nn.AvgPool2d(8)))
     assert "dull" in caught.value.sentence
+
+
+def test_a_target_without_numbers_is_an_error_and_never_a_cloak(subject: Subject, embedded: Encoder) -> None:
+    with refusal("not_finite", GlazeError):
+        cloak(Subject(subject.colour, None, subject.target * torch.nan, subject.room), embedded)
+
+
+def test_without_any_room_nothing_changes(subject: Subject, embedded: Encoder) -> None:
+    assert not cloak(Subject(subject.colour, None, subject.target, 0 * subject.room), embedded).any()
+
+
+def test_a_cloak_that_has_reached_its_target_stays_a_cloak(pooled: Encoder) -> None:
+    """The slope of the distance is not defined there."""
+    x = waves(64, 64)
+    near = Subject(x, None, (x + 0.02 * signs(x.shape)).clamp(0, 1), torch.full((1, 1, 64, 64), 0.06))
+    gradient = Objective(near, [pooled], Compute()).gradient(near.target - x, Rendition(), 1.0)
+    assert gradient.isfinite().all()
+    delta = optimise(near, [pooled], Quality(8, 1, 4), Budget(), 0, nothing)
+    assert delta.isfinite().all()
+    assert (delta.abs() <= 0.06 + 1e-6).all()

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 
 from glaze_plugin.errors import GlazeError
 from glaze_server.engine import measure
+from glaze_server.engine.budget import Eye
 from glaze_server.engine.encoders import Encoder
-from glaze_server.engine.perception import Eye, Lpips
+from glaze_server.engine.lpips_distance import Lpips
 from glaze_server.engine.pixels import rounded
 from glaze_server.engine.survival import TRANSFORMS
 from tests.engine.conftest import nothing, refusal, signs, waves
@@ -84,7 +85,7 @@ def test_every_encoder_is_measured_after_every_transform_beside_noise(
     cloaked = eye.reference + 0.02 * signs(eye.reference.shape, 1)
     figures = measure.report([embedded, pooled], eye, cloaked, target, lambda: ticks.append(1))
     assert len(ticks) == measure.STEPS
-    visibility = {"lpips", "max_change", "flat_rms", "psnr"}
+    visibility = {"lpips", "max_change", "flat_rms", "jod", "psnr"}
     assert set(figures) == visibility | {"targeted_shift", "survival", "noise_control"}
     for shifts in (figures, figures["noise_control"]):
         assert set(shifts["targeted_shift"]) == {"embedded", "pooled"}
@@ -93,6 +94,7 @@ def test_every_encoder_is_measured_after_every_transform_beside_noise(
     visible = eye.judge(cloaked)
     assert figures["lpips"] == {"alex": visible.lpips_alex, "vgg": visible.lpips_vgg}
     assert figures["max_change"] == pytest.approx(5 / 255, abs=1e-6)
+    assert figures["jod"] == visible.jod == 10 - visible.jod_loss < 10
     json.dumps(figures, allow_nan=False)
 
 
@@ -131,6 +133,7 @@ def test_an_uncloaked_picture_has_moved_nowhere_and_neither_has_its_noise(
     figures = measure.report([pooled], eye, eye.reference, target, nothing)
     assert figures["lpips"] == {"alex": 0, "vgg": 0}
     assert figures["psnr"] is None
+    assert figures["jod"] == 10
     for shifts in (figures, figures["noise_control"]):
         assert shifts["targeted_shift"] == {"pooled": 0.0}
         assert all(values == {"pooled": 0.0} for values in shifts["survival"].values())
@@ -138,7 +141,7 @@ def test_an_uncloaked_picture_has_moved_nowhere_and_neither_has_its_noise(
 
 def test_without_a_target_only_visibility_is_reported_and_stated(pooled: Encoder, eye: Eye) -> None:
     figures = measure.report([pooled], eye, eye.reference, None, nothing)
-    assert set(figures) == {"lpips", "max_change", "flat_rms", "psnr"}
+    assert set(figures) == {"lpips", "max_change", "flat_rms", "jod", "psnr"}
     assert measure.statement(figures) == "Only visibility was measured."
 
 

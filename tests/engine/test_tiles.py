@@ -73,7 +73,37 @@ def test_the_tiled_gradient_points_where_that_of_the_whole_picture_does(
 ) -> None:
     x = scene(201, 267)
     loss = squared(tiles.encode(embedded, 1 - x))
-    whole = tiles.gradient(embedded, x, loss)
+    distance, whole = tiles.gradient(embedded, x, loss)
     assert len(tiles.windows(201, 267, SMALL.core)) > 1
-    tiled = tiles.gradient(embedded, x, loss, Compute(SMALL))
+    by_tiles, tiled = tiles.gradient(embedded, x, loss, Compute(SMALL))
+    assert by_tiles == pytest.approx(distance, rel=0.01)
     assert F.cosine_similarity(tiled.flatten(), whole.flatten(), dim=0) > 0.99
+
+
+def test_the_loss_comes_with_its_slope(pooled: Encoder, scene: Callable[[int, int], Tensor]) -> None:
+    x = scene(72, 80)
+    goal = tiles.encode(pooled, 1 - x)
+    value, gradient = tiles.gradient(pooled, x, squared(goal))
+    assert value == pytest.approx(float((tiles.encode(pooled, x) - goal).square().sum()), rel=1e-5)
+    assert gradient.shape == x.shape
+    direction = gradient / gradient.norm()
+    above, below = (tiles.gradient(pooled, x + step * direction, squared(goal))[0] for step in (0.1, -0.1))
+    assert (above - below) / 0.2 == pytest.approx(float(gradient.norm()), rel=1e-3)
+
+
+def test_each_window_is_damaged_before_it_is_encoded(pooled: Encoder, scene: Callable[[int, int], Tensor]) -> None:
+    x = scene(201, 267)
+    sizes: list[tuple[int, ...]] = []
+
+    def darkened(window: Tensor) -> Tensor:
+        sizes.append(tuple(window.shape[-2:]))
+        return 0.5 * window
+
+    expected = tiles.encode(pooled, 0.5 * x)
+    torch.testing.assert_close(tiles.encode(pooled, x, Compute(SMALL), darkened), expected)
+    assert len(sizes) == len(tiles.windows(201, 267, SMALL.core))
+    assert max(max(size) for size in sizes) <= SMALL.core + 2 * tiles.HALO
+    value, gradient = tiles.gradient(pooled, x, squared(1 - expected), Compute(SMALL), darkened)
+    exact, slope = tiles.gradient(pooled, 0.5 * x, squared(1 - expected))
+    assert value == pytest.approx(exact, rel=1e-5)
+    torch.testing.assert_close(gradient, 0.5 * slope)

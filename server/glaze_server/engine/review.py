@@ -31,6 +31,7 @@ def rows(figures: dict[str, Any]) -> list[tuple[str, str, str]]:
     """The figures as (what, cloaked, noise control) for a table."""
     table = [
         ("LPIPS AlexNet / VGG", f"{figures['lpips']['alex']:.3f} / {figures['lpips']['vgg']:.3f}", ""),
+        ("JOD, of 10", f"{figures['jod']:.2f}", ""),
         ("largest change", f"{figures['max_change'] * 255:.0f} of 255", ""),
         ("noise in flat areas (RMS)", f"{figures['flat_rms'] * 255:.1f} of 255", ""),
     ]
