@@ -201,8 +201,12 @@ def test_another_number_of_threads_is_another_question(kept: Path, monkeypatch: 
     stopwatch = Stopwatch(monkeypatch, 3.0)
     assert choose() == BRIEF
     stopwatch.times_as_fast = 0.5
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 7)
-    assert choose() == CPU
+    with monkeypatch.context() as patched:
+        patched.setattr(torch, "get_num_threads", lambda: 7)
+        assert choose() == CPU
+    assert choose() == BRIEF
+    assert len(stopwatch.timed) == 4
+    assert sorted(json.loads(kept.read_text()).values()) == [False, True]
 
 
 # Half precision

@@ -52,10 +52,17 @@ class MeanSquare(Difference):
         self.sizes: list[tuple[int, ...]] = []
         self.devices: list[Device] = []
 
-    def _value(self, number: int, seen: Tensor, device: Device) -> Tensor:
+        self.prepared: list[Device] = []
+
+    def _prepare(self, reference: Tensor, device: Device) -> Tensor:
+        self.prepared.append(device)
+        return reference
+
+    def _value(self, seen: Tensor, prepared: Tensor, device: Device) -> Tensor:
         self.sizes.append(tuple(seen.shape))
         self.devices.append(device)
-        return (seen - self._reference_window(number, device)).square().mean()
+        difference: Tensor = seen - prepared
+        return difference.square().mean()
 
 
 def test_the_distance_is_the_mean_over_the_windows_and_the_gradient_its_slope(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,6 +75,26 @@ def test_the_distance_is_the_mean_over_the_windows_and_the_gradient_its_slope(mo
     assert difference.sizes == [(1, 3, 64, 64)] * 6
     assert distance == difference.distance(y) == pytest.approx(float((y - x).square().mean()), rel=1e-5)
     torch.testing.assert_close(gradient, expected.grad)
+
+
+def test_windows_become_smaller_with_the_devices_tiles_and_what_was_kept_for_larger_ones_goes() -> None:
+    x, compute = waves(300, 400), Compute(Device(core=768))
+    difference = MeanSquare(x, None, compute)
+    whole = difference.distance(1 - x)
+    compute.device = Device(core=192)
+    assert difference.distance(1 - x) == pytest.approx(whole, rel=0.05)
+    assert difference.sizes == [(1, 3, 300, 400)] + [(1, 3, 192, 192)] * 6
+    compute.device = Device(core=768)
+    assert difference.distance(1 - x) == whole
+    assert [device.core for device in difference.prepared] == [768, *[192] * 6, 768]
+
+
+def test_only_so_many_windows_of_the_reference_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looking, "WINDOW", 64)
+    difference = MeanSquare(waves(128, 192))
+    for _ in range(2):
+        difference.distance(waves(128, 192))
+    assert len(difference.prepared) == 6 + (6 - looking.KEPT)
 
 
 @pytest.mark.parametrize("size", [(8, 100), (33, 33), (100, 8)])

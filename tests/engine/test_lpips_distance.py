@@ -118,7 +118,7 @@ def test_what_is_kept_of_the_reference_changes_nothing(net: str, monkeypatch: py
     x, y = waves(96, 160), waves(96, 160, 0.7)
     keeping = Lpips(x, net, most=None)
     first = [keeping.gradient(y) for _ in range(2)]
-    monkeypatch.setattr(lpips_distance, "WINDOWS", 2)
+    monkeypatch.setattr(looking, "KEPT", 2)
     forgetful = Lpips(x, net, most=None)
     for distance, gradient in (*first, *(forgetful.gradient(y) for _ in range(2))):
         assert distance == first[0][0]

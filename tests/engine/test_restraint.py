@@ -21,13 +21,16 @@ class Mean(Difference):
 
     looks = 0
 
-    def _value(self, number: int, seen: Tensor, device: Device) -> Tensor:
+    def _prepare(self, reference: Tensor, device: Device) -> None:
+        pass
+
+    def _value(self, seen: Tensor, prepared: None, device: Device) -> Tensor:
         self.looks += 1
         return seen.mean()
 
 
 def restrained(limit: float = 0.5, every: int = 1) -> Restraint:
-    return Restraint(Mean(waves(64, 64)), limit, every)
+    return Restraint(Mean(waves(64, 64)), limit, every, 0)
 
 
 def at(distance: float) -> Tensor:

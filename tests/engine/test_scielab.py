@@ -98,8 +98,9 @@ def test_a_finer_pattern_is_seen_less_than_a_coarser_one_in_every_channel() -> N
         assert seen[0] < 0.01 < 1 < seen[-1]
 
 
-def test_a_wide_blur_at_a_quarter_of_the_size_is_near_the_exact_one() -> None:
-    x = waves(96, 128) + torch.linspace(0, 1, 128)
+@pytest.mark.parametrize(("height", "width"), [(96, 128), (97, 127), (98, 130)])
+def test_a_wide_blur_at_a_quarter_of_the_size_is_near_the_exact_one(height: int, width: int) -> None:
+    x = waves(height, width) + torch.linspace(0, 1, width)
     error = scielab._blur(x, 6.6) - gaussian_blur(x, 6.6)
     assert float(error[..., 20:-20, 20:-20].abs().max()) < 0.02
 
@@ -151,7 +152,7 @@ def test_what_is_kept_of_the_reference_changes_nothing(monkeypatch: pytest.Monke
     x, y = waves(96, 160), waves(96, 160, 0.7)
     keeping = ColourDifference(x, None)
     expected = [keeping.distance(y) for _ in range(2)]
-    monkeypatch.setattr(scielab, "WINDOWS", 2)
+    monkeypatch.setattr(looking, "KEPT", 2)
     forgetful = ColourDifference(x, None)
     assert [forgetful.distance(y) for _ in range(2)] == expected
     assert expected[0] == expected[1]

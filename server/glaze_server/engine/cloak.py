@@ -64,7 +64,7 @@ class Objective:
         self._encoders = encoders
         self._compute = compute
         self._referred = compute.device
-        self._references: dict[tuple[int, Rendition], tuple[Tensor, float]] = {}
+        self._references: dict[tuple[int, Rendition, float], tuple[Tensor, float]] = {}
 
     def gradient(self, delta: Tensor, rendition: Rendition, background: float) -> Tensor:
         """Gradient with respect to δ, mean over the encoders, shaped like δ."""
@@ -72,7 +72,7 @@ class Objective:
         view = rendition.placed(self._subject.seen(delta, background))
         pull = torch.zeros_like(view)
         for number, encoder in enumerate(self._encoders):
-            goal, start = self._reference(number, rendition)
+            goal, start = self._reference(number, rendition, background)
             unit = start / math.sqrt(goal.numel())
             squared, slope = tiles.gradient(
                 encoder, view.detach(), _distance(goal, unit), self._compute, rendition.damaged
@@ -82,17 +82,17 @@ class Objective:
         (result,) = torch.autograd.grad(view, delta, pull)
         return result
 
-    def _reference(self, number: int, rendition: Rendition) -> tuple[Tensor, float]:
+    def _reference(self, number: int, rendition: Rendition, background: float) -> tuple[Tensor, float]:
         """The target's latent, and how far the picture's is from it."""
         if self._referred != self._compute.device:  # as a run would that is taken up again on the new device
             self._references.clear()
             self._referred = self._compute.device
-        key = (number, rendition)
+        key = (number, rendition, background if self._subject.opacity is not None else 1.0)
         if key not in self._references:
             encoder, subject = self._encoders[number], self._subject
             goal, clean = (
                 tiles.encode(encoder, rendition.placed(picture), self._compute, rendition.damaged)
-                for picture in (subject.target, subject.seen(torch.zeros(())))
+                for picture in (subject.target, subject.seen(torch.zeros(()), background))
             )
             start = float((clean - goal).norm())
             if not math.isfinite(start) or start == 0:

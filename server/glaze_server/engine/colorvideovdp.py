@@ -33,9 +33,9 @@ class JodLoss(Difference):
 
     NAME = "ColorVideoVDP"
 
-    def _value(self, number: int, seen: Tensor, device: Device) -> Tensor:
-        reference = self._reference_window(number, device)
-        if torch.equal(seen, reference):  # where its slope is not defined
-            return (seen * 0).sum()
-        jod: Tensor = _metric(device.name).predict(seen.clamp(0, 1), reference, dim_order="BCHW")[0]
+    def _prepare(self, reference: Tensor, device: Device) -> Tensor:
+        return reference
+
+    def _value(self, seen: Tensor, prepared: Tensor, device: Device) -> Tensor:
+        jod: Tensor = _metric(device.name).predict(seen.clamp(0, 1), prepared, dim_order="BCHW")[0]
         return BEST - jod.squeeze()

@@ -116,12 +116,16 @@ def _bfloat16_pays() -> bool:
     processor = torch.backends.cpu.get_cpu_capability(), platform.processor(), platform.node()
     key = " ".join([torch.__version__, *processor, str(torch.get_num_threads())])
     kept = places.cache() / "bfloat16.json"
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        return bool(json.loads(kept.read_text())[key])
+    answers: dict[str, bool] = {}
+    with suppress(OSError, ValueError, TypeError):
+        answers = dict(json.loads(kept.read_text()))
+    if key in answers:
+        return bool(answers[key])
     pays = PAYS * _convolution_seconds(torch.bfloat16) < _convolution_seconds(torch.float32)
     with suppress(OSError, GlazeError):
-        places.private(kept.parent)
-        kept.write_text(json.dumps({key: pays}))
+        beside = places.private(kept.parent) / f"{kept.name}.{os.getpid()}"
+        beside.write_text(json.dumps(answers | {key: pays}))
+        beside.replace(kept)
     return pays
 
 
@@ -169,7 +173,7 @@ class Compute:
         """What `work` gives, all finite; repeated with less where the device fails.
 
         work: depends on nothing but the device, and leaves nothing behind when it fails. who: what answers, as the
-        subject of a sentence. half: float16 will do. Raises GlazeError where nothing is left to give up.
+        subject of a sentence. half: half precision will do. Raises GlazeError where nothing is left to give up.
         """
         while True:
             device = self.device if half else replace(self.device, half="")

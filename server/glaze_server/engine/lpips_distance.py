@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from glaze_server.engine import models
-from glaze_server.engine.device import CPU, Compute, Device
+from glaze_server.engine.device import Compute, Device
 from glaze_server.engine.looking import WINDOWS, Difference
 
 
@@ -20,7 +20,7 @@ def network(net: str) -> lpips.LPIPS:
 
 
 class Lpips(Difference):
-    """LPIPS to one picture, whose features are kept where they are few. net: "alex" or "vgg"."""
+    """LPIPS to one picture. net: "alex" or "vgg"."""
 
     NAME = "LPIPS"
 
@@ -34,27 +34,18 @@ class Lpips(Difference):
     ) -> None:
         super().__init__(reference, most, compute, half)
         self._network = network(net)
-        self._kept: dict[tuple[int, Device], list[Tensor]] = {}
 
-    def _value(self, number: int, seen: Tensor, device: Device) -> Tensor:
-        features = self._of_reference(number, device)
+    def _prepare(self, reference: Tensor, device: Device) -> list[Tensor]:
+        return self._features(reference, device)
+
+    def _value(self, seen: Tensor, prepared: list[Tensor], device: Device) -> Tensor:
         placed = device.place(self._network)
         return torch.stack(
             [
                 F.conv2d((own - other).square(), lin.model[-1].weight.float()).mean()
-                for lin, own, other in zip(placed.lins, features, self._features(seen, device), strict=True)
+                for lin, own, other in zip(placed.lins, prepared, self._features(seen, device), strict=True)
             ]
         ).sum()
-
-    @torch.no_grad()
-    def _of_reference(self, number: int, device: Device) -> list[Tensor]:
-        """Features of one window; the first ones are kept on the CPU, elsewhere memory is dearer than time."""
-        if (number, device) in self._kept:
-            return self._kept[number, device]
-        features = self._features(self._reference_window(number, device), device)
-        if device.name == CPU.name and number < WINDOWS:
-            self._kept[number, device] = features
-        return features
 
     def _features(self, picture: Tensor, device: Device) -> list[Tensor]:
         placed = device.place(self._network)

@@ -9,15 +9,12 @@ import random
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from kornia.enhance import jpeg_codec_differentiable
 from torch import Tensor
 
 from glaze_server.engine.survival import resize
 
 JPEG_QUALITY = 75
-JPEG_BLOCK = 16
-"""px; what JPEG compresses at once, with its colour at half size."""
 HALF = 0.5
 """What most sites and every trainer's loader come to, sooner or later."""
 SMALLER = (0.375, 0.25)
@@ -47,10 +44,8 @@ class Rendition:
 
 def jpeg(x: Tensor) -> Tensor:
     """Differentiable JPEG (Reich et al., WACV 2024) of quality JPEG_QUALITY; x (1, 3, H, W) in [0, 1]."""
-    height, width = x.shape[-2:]
-    padded = F.pad(x.clamp(0, 1), (0, -width % JPEG_BLOCK, 0, -height % JPEG_BLOCK), mode="replicate")
     quality = torch.tensor([float(JPEG_QUALITY)], device=x.device)
-    return jpeg_codec_differentiable(padded, quality)[..., :height, :width]
+    return jpeg_codec_differentiable(x.clamp(0, 1), quality)
 
 
 class Deck:

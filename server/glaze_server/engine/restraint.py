@@ -33,11 +33,15 @@ COLOUR_LIMIT = 1.2
 
 @dataclass
 class Restraint:
-    """Keeps one difference near its limit. every: iterations from one look to the next, which then counts for all."""
+    """Keeps one difference near its limit.
+
+    every, phase: it is looked at in iterations that leave `phase` when divided by `every`, and then counts for all.
+    """
 
     difference: Difference
     limit: float
     every: int
+    phase: int
     multiplier: float = START
 
     def pull(self, seen: Tensor) -> Tensor:
@@ -57,12 +61,14 @@ class Restraints:
 
     def __init__(self, reference: Tensor, budget: Budget, looks: int, compute: Compute) -> None:
         strength = budget.max_change / EPSILON
+        alex, vgg = Lpips(reference, "alex", None, compute), Lpips(reference, "vgg", None, compute, half=True)
+        colour, jod_loss = ColourDifference(reference, None, compute), JodLoss(reference, None, compute)
         half = max(1, looks // 2)
         self._all = [
-            Restraint(Lpips(reference, "alex", None, compute), budget.lpips_alex, half),
-            Restraint(ColourDifference(reference, None, compute), strength * COLOUR_LIMIT, half),
-            Restraint(Lpips(reference, "vgg", None, compute, half=True), budget.lpips_vgg, looks),
-            Restraint(JodLoss(reference, None, compute), budget.jod_loss, looks),
+            Restraint(alex, budget.lpips_alex, half, 0),
+            Restraint(colour, strength * COLOUR_LIMIT, half, half // 2),
+            Restraint(vgg, budget.lpips_vgg, looks, 0),
+            Restraint(jod_loss, budget.jod_loss, looks, looks // 2),
         ]
 
     def gradient(self, delta: Tensor, show: Callable[[Tensor], Tensor], iteration: int) -> Tensor:
@@ -70,9 +76,8 @@ class Restraints:
         delta = delta.detach().requires_grad_()
         seen = show(delta)
         pull = torch.zeros_like(seen)
-        for number, restraint in enumerate(self._all):
-            phase = number * restraint.every // len(self._all)
-            if iteration % restraint.every == phase:
+        for restraint in self._all:
+            if iteration % restraint.every == restraint.phase:
                 pull += restraint.pull(seen.detach())
         (result,) = torch.autograd.grad(seen, delta, pull)
         return result

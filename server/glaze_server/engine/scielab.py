@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from glaze_server.engine.device import Compute, Device
-from glaze_server.engine.looking import WINDOWS, Difference
+from glaze_server.engine.device import Device
+from glaze_server.engine.looking import Difference
 
 PIXELS_PER_DEGREE = 70.0
 """A 4K screen looked at from half a metre or so."""
@@ -29,8 +29,6 @@ FILTERS = (
 """Per opponent channel: weights and spreads, in degrees, of its Gaussians; a third, broad and weak, is left out."""
 COARSE, FROM_SIGMA = 4, 4.0
 """Gaussians of FROM_SIGMA px and more are computed at a COARSE-th of the size."""
-LEAST_LIGHT = 1e-4
-"""XYZ below which CIELAB's slope is kept finite."""
 
 
 class ColourDifference(Difference):
@@ -38,18 +36,11 @@ class ColourDifference(Difference):
 
     NAME = "S-CIELAB"
 
-    def __init__(self, reference: Tensor, most: int | None = WINDOWS, compute: Compute | None = None) -> None:
-        super().__init__(reference, most, compute)
-        self._kept: dict[tuple[int, str], Tensor] = {}
+    def _prepare(self, reference: Tensor, device: Device) -> Tensor:
+        return seen_lab(reference)
 
-    def _value(self, number: int, seen: Tensor, device: Device) -> Tensor:
-        key = (number, device.name)
-        if key not in self._kept:
-            lab = seen_lab(self._reference_window(number, device))
-            if len(self._kept) >= WINDOWS:
-                return _mean_difference(seen_lab(seen), lab)
-            self._kept[key] = lab
-        return _mean_difference(seen_lab(seen), self._kept[key])
+    def _value(self, seen: Tensor, prepared: Tensor, device: Device) -> Tensor:
+        return _mean_difference(seen_lab(seen), prepared)
 
 
 def _mean_difference(lab: Tensor, other: Tensor) -> Tensor:
@@ -64,7 +55,6 @@ def seen_lab(x: Tensor) -> Tensor:
     opponent = _mix(x.new_tensor(TO_OPPONENT) @ x.new_tensor(TO_XYZ), linear)
     blurred = torch.cat([_blurred(opponent[:, c : c + 1], FILTERS[c]) for c in range(3)], 1)
     xyz = _mix(torch.linalg.inv(x.new_tensor(TO_OPPONENT)), blurred) / x.new_tensor(WHITE)[None, :, None, None]
-    xyz = xyz.clamp_min(LEAST_LIGHT)
     root = torch.where(xyz > 0.008856, xyz.clamp_min(0.008856) ** (1 / 3), 7.787 * xyz + 16 / 116)
     return torch.stack([116 * root[:, 1] - 16, 500 * (root[:, 0] - root[:, 1]), 200 * (root[:, 1] - root[:, 2])], 1)
 
@@ -84,8 +74,11 @@ def _blurred(x: Tensor, gaussians: tuple[tuple[float, float], ...]) -> Tensor:
 def _blur(x: Tensor, sigma: float) -> Tensor:
     if sigma < FROM_SIGMA:
         return gaussian_blur(x, sigma)
-    coarse = gaussian_blur(F.avg_pool2d(x, COARSE, ceil_mode=True, count_include_pad=False), sigma / COARSE)
-    return F.interpolate(coarse, x.shape[-2:], mode="bilinear", align_corners=False)
+    height, width = x.shape[-2:]
+    padded = F.pad(x, (0, -width % COARSE, 0, -height % COARSE), mode="replicate")
+    coarse = gaussian_blur(F.avg_pool2d(padded, COARSE), sigma / COARSE)
+    fine = F.interpolate(coarse, padded.shape[-2:], mode="bilinear", align_corners=False)
+    return fine[..., :height, :width]
 
 
 def gaussian_blur(x: Tensor, sigma: float) -> Tensor:

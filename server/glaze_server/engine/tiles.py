@@ -16,7 +16,7 @@ from glaze_server.engine.device import CORE, Compute, Device
 from glaze_server.engine.encoders import STRIDE, Encoder
 
 HALO = 64
-"""px; ENGINE measurements: beyond it the gradient of a window hardly changes."""
+"""px; beyond it the gradient of a window was measured to hardly change."""
 
 
 Damage = Callable[[Tensor], Tensor]
