@@ -80,12 +80,12 @@ def test_the_paper_steps_by_adams_rate_from_noise_within_half_its_budget(embedde
     assert 0.9 * peers.PAPER_RATE < float((two - one).abs().max()) < 1.1 * peers.PAPER_RATE
 
 
-@pytest.mark.parametrize("name", ["app_native", STANDARD, "preview"])
-def test_what_aims_at_the_target_comes_nearer_to_it(name: str, embedded: Encoder) -> None:
+@pytest.mark.parametrize(("name", "least"), [("app_native", 0.1), (STANDARD, 0.1), ("preview", 0.03)])
+def test_what_aims_at_the_target_comes_nearer_to_it(name: str, least: float, embedded: Encoder) -> None:
     one = scene()
     delta = METHODS[name].run(task(embedded))
     (shift,) = measure.targeted_shift(embedded, one.picture.seen, one.target, one.show(delta))
-    assert shift > 0.1
+    assert shift > least
 
 
 def test_the_paper_comes_nearer_too(embedded: Encoder) -> None:

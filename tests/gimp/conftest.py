@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import warnings
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from glaze_plugin.client import Client
 from glaze_plugin.launch import connect, end_daemon
 from tests.conftest import ROOT
 from tests.gimp.harness.app import Gimp as Gimp
+from tests.gimp.harness.app import GimpError
 from tests.gimp.harness.place import Install, Place, install_addon, make_root, missing, new_home, new_place
 from tests.krita.pixel_tasks import hold
 
@@ -122,8 +124,15 @@ def gimp(screen: bool, glaze_home: Path, request: pytest.FixtureRequest) -> Iter
     if not gimp.running:
         gimp.start()
     yield gimp
-    if gimp.running:
-        gimp.clean()
+    try:
+        if gimp.running:
+            gimp.clean()
+    except (
+        GimpError
+    ) as error:  # seen once: GIMP 3.0.4 crashed as a script deleted its displays, which nobody's plug-in does
+        if gimp.running:
+            raise
+        warnings.warn(f"GIMP ended while its images were cleared away: {error}", stacklevel=1)
 
 
 @pytest.fixture(scope="module")
