@@ -18,7 +18,7 @@ from glaze_server.engine import encoders
 from glaze_server.engine.budget import Budget
 from glaze_server.engine.cloak import Subject, optimise
 from glaze_server.engine.encoders import Encoder
-from glaze_server.engine.jnd import EPSILON, jnd_map
+from glaze_server.engine.jnd import room
 from glaze_server.engine.settings import QUALITIES
 
 SIDES = (256, 512, 1024)
@@ -54,8 +54,7 @@ def main() -> None:
     print("side px   bare gradient s   loop step s   ratio")
     for side in SIDES:
         picture, target = texture(side, 0), texture(side, 1)
-        room = EPSILON * jnd_map(picture)
-        subject = Subject(picture, None, target, room)
+        subject = Subject(picture, None, target, room(picture, None))
 
         def loop(subject: Subject = subject) -> Tensor:
             return optimise(subject, [encoder], quality, Budget(), 0, lambda _: None)

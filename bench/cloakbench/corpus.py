@@ -81,7 +81,6 @@ def fetch(wanted: list[Entry], work: Path, tell: Callable[[str], None]) -> None:
         tell("This system has no apt-get and dpkg, so the pictures from Debian packages are left out.")
         return
     tell(f"Downloading from Debian's archive, to unpack and not to install: {', '.join(missing)}.")
-    (work / "unpacked").mkdir(parents=True, exist_ok=True)
     fetch_packages(work, missing)
 
 

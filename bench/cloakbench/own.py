@@ -10,17 +10,14 @@ from glaze_server.engine import encoders
 from glaze_server.engine.budget import Budget
 from glaze_server.engine.cloak import Subject, optimise
 from glaze_server.engine.encoders import Encoder
-from glaze_server.engine.jnd import EPSILON, jnd_map
+from glaze_server.engine.jnd import room
 from glaze_server.engine.settings import QUALITIES
 
 
 def cloak(task: Task, quality: str, optimised_on: list[Encoder] | None = None) -> Tensor:
     """δ before it is fitted into the budget. optimised_on: None for the task's own encoder."""
     picture = task.scene.picture
-    room = EPSILON * jnd_map(picture.seen)
-    if picture.opacity is not None:
-        room = room * (picture.opacity > 0)
-    subject = Subject(picture.colour, picture.opacity, task.scene.target, room)
+    subject = Subject(picture.colour, picture.opacity, task.scene.target, room(picture.seen, picture.opacity))
     judges = optimised_on or [task.encoder]
     return optimise(subject, judges, QUALITIES[quality], Budget(), SEED, task.step, compute=task.compute)
 

@@ -49,7 +49,7 @@ def glaze(
 def protect(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Pictures to cloak.")],
     out: Annotated[Optional[str], typer.Option("-o", "--out", metavar="OUT|DIR", help="Where to.")] = None,
-    strength: Annotated[float, typer.Option(help="Share of the visual budget, 0 to 1.")] = 1.0,
+    strength: Annotated[float, typer.Option(help="Size of the cloak, 0 to 1; 1 uses the whole visual budget.")] = 1.0,
     quality: Annotated[str, typer.Option(help="preview, standard or thorough.")] = "standard",
     style: Style = "auto",
     encoder: Encoder = None,

@@ -92,7 +92,9 @@ def _add_settings(procedure: Any) -> None:
     procedure.add_choice_argument(
         "quality", tr("_Quality"), "How long the cloak is worked on", qualities, "standard", READ_WRITE
     )
-    procedure.add_double_argument("strength", tr("_Strength"), "Share of the visual budget", 0.0, 1.0, 1.0, READ_WRITE)
+    procedure.add_double_argument(
+        "strength", tr("_Strength"), "Size of the cloak; 1 uses the whole visual budget", 0.0, 1.0, 1.0, READ_WRITE
+    )
 
 
 def _add_file(procedure: Any) -> None:

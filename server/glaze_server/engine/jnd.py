@@ -32,3 +32,12 @@ def jnd_map(x: Tensor) -> Tensor:
     """How much of the largest change each pixel may take, LEAST..1, (1, 1, H, W): flat areas little, texture much."""
     least = -F.max_pool2d(-local_contrast(x), 2 * HALO + 1, stride=1, padding=HALO)
     return LEAST + (1 - LEAST) * (least / ROUGH).clamp_max(1)
+
+
+def room(seen: Tensor, opacity: Tensor | None) -> Tensor:
+    """The largest |δ| of each pixel, (1, 1, H, W): the eye's tolerance, and nothing where nothing is seen.
+
+    seen: (1, 3, H, W) in [0, 1], as a viewer sees the picture. opacity: (1, 1, H, W), or None for an opaque one.
+    """
+    tolerated = EPSILON * jnd_map(seen)
+    return tolerated if opacity is None else tolerated * (opacity > 0)

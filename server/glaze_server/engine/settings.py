@@ -33,7 +33,7 @@ QUALITIES = {
 class Settings:
     """One cloak's settings.
 
-    strength: share of the visual budget that may be used, 0..1. quality: a key of QUALITIES.
+    strength: size of the cloak, 0..1; 1 uses the whole visual budget. quality: a key of QUALITIES.
     style: name of the target style, or "auto" (styles.choose). encoders: names, empty for the default.
     seed: 0..2^31-1; the same seed gives the same bytes. format: file format of the result, "" for the source's own.
     want_target: also return the style-transferred target. want_review: also return the amplified difference, and what

@@ -216,9 +216,7 @@ def _room(job: Job, source: Source) -> Tensor:
     visible = seen.flatten(2) if opacity is None else seen.flatten(2)[..., (opacity > 0).flatten()]
     if not visible.numel() or float((visible.amax(-1) - visible.amin(-1)).max()) <= FLAT_RANGE:
         raise BadInput("nothing_to_protect", "This picture is one flat colour: there is no style in it to protect.")
-    room = jnd.EPSILON * jnd.jnd_map(seen)
-    if opacity is not None:
-        room = room * (opacity > 0)
+    room = jnd.room(seen, opacity)
     if "mask" in job.inputs:
         mask = job.source("mask")
         if (mask.picture.width, mask.picture.height) != (source.picture.width, source.picture.height):

@@ -88,7 +88,8 @@ class PictureBank:
 def fetch_packages(work: Path, packages: Iterable[str] = PACKAGES) -> Path:
     """Download and unpack the packages below `work`; what is there already is not fetched again."""
     downloads, unpacked = work / "packages", work / "unpacked"
-    downloads.mkdir(parents=True, exist_ok=True)
+    for folder in (downloads, unpacked):
+        folder.mkdir(parents=True, exist_ok=True)
     for package in packages:
         if (unpacked / package).is_dir():
             continue
