@@ -46,6 +46,13 @@ def _hours(text: str) -> float:
     return value
 
 
+def _part(text: str) -> tuple[int, int]:
+    number, _, of = text.partition("/")
+    if not (number.isdigit() and of.isdigit() and 1 <= int(number) <= int(of)):
+        raise argparse.ArgumentTypeError(f"it must be like 3/8, not {text}")
+    return int(number), int(of)
+
+
 class _OneSentence(argparse.ArgumentParser):
     """A parser that says what is wrong without repeating its whole usage."""
 
@@ -62,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--methods", nargs="+", metavar="NAME", help=f"of {', '.join(methods.METHODS)} (all)")
     add("--encoder", metavar="NAME", help="the white box (taef2 where its weights are, else embedded)")
     add("--hours", type=_hours, metavar="H", help="stop after the cell in progress when they are over")
+    add("--part", type=_part, metavar="I/N", help="only every N-th picture from the I-th: one of N processes at once")
     add("--quick", action="store_true", help="a small run of a few minutes: a picture of each stratum, one target")
     add("--out", type=Path, metavar="FOLDER", help="where results.md goes, and plots and JSON in results/ (docs)")
     add("--work", type=Path, metavar="FOLDER", default=ROOT / ".cache" / "cloakbench", help="downloads and cells")
@@ -90,6 +98,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _bench(options: argparse.Namespace, out: Path, began: float) -> None:
     torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     picked = methods.pick(options.methods)
     home.use(options.work)
     name = options.encoder or ("taef2" if "taef2" in encoders.available() else encoders.DEFAULT[0])
@@ -105,9 +114,15 @@ def _bench(options: argparse.Namespace, out: Path, began: float) -> None:
     pictures = corpus.pictures(wanted, options.side, options.work, skip)
     place = device.choose()
     rate = machine.matmul_rate(place)
-    bench = Bench(encoder, judges.at_hand(), purifiers.at_hand(skip), place, options.work)
+    number, of = options.part or (1, 1)
+    part = f"{number}of{of}" if options.part else ""
+    bench = Bench(encoder, judges.at_hand(), purifiers.at_hand(skip), place, options.work, part)
     deadline = None if options.hours is None else began + 3600 * options.hours
-    cells, complete = run(bench, pictures, options.targets, picked, deadline, lambda line: print(line, flush=True))
+    mine = pictures[number - 1 :: of]
+    cells, complete = run(bench, mine, options.targets, picked, deadline, lambda line: print(line, flush=True))
+    if part:
+        print(f"Part {part} is done; a run without --part reports what all have found.")
+        return
     found = Summary(cells)
     if not found.pairs:
         raise BadInput("no_time", "The time was too short for one picture with every method; nothing was written.")

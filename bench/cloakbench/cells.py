@@ -86,19 +86,22 @@ def finite(values: dict[str, float]) -> dict[str, float | None]:
 
 
 class Store:
-    """Cells in one file of JSON lines, by key. A line that an interruption cut short is left out."""
+    """Cells in files of JSON lines, by key. A line that an interruption cut short is left out.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    part: names the file that new cells go to, since each process has its own; those of all are read.
+    """
+
+    def __init__(self, folder: Path, part: str = "") -> None:
+        self._path = folder / f"cells{part and '-'}{part}.jsonl"
         self._cells: dict[str, Cell] = {}
-        if path.exists():
-            for line in path.read_text(encoding="utf-8").splitlines():
+        for file in sorted(folder.glob("cells*.jsonl")):
+            for line in file.read_text(encoding="utf-8").splitlines():
                 try:
                     cell = Cell.from_dict(json.loads(line))
                 except (ValueError, TypeError, KeyError):
                     continue
                 self._cells[cell.key] = cell
-        path.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
 
     def get(self, key: str) -> Cell | None:
         return self._cells.get(key)

@@ -14,6 +14,7 @@ from torch import Tensor
 from bench.cloakbench import corpus, trial
 from bench.cloakbench.cells import BUDGET, PUBLISHED, TIME, TRACKS, Cell, Point, Store, code_of, finite, key
 from bench.cloakbench.methods import STANDARD, Method
+from bench.cloakbench.remembered import Remembered
 from bench.cloakbench.scene import Picture, Scene
 from bench.cloakbench.task import Task
 from bench.cloakbench.trial import Trial
@@ -63,10 +64,13 @@ class Bench:
     purifiers: Mapping[str, Transform]
     device: Device
     work: Path
+    part: str = ""
     store: Store = field(init=False)
+    white_transforms: dict[str, Transform] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.store = Store(self.work / "cells.jsonl")
+        self.white_transforms = {name: Remembered(one) for name, one in (EVERYTHING | dict(self.purifiers)).items()}
+        self.store = Store(self.work, self.part)
         entry = encoders.REGISTRY[self.encoder.name]
         file = encoders.weights_file(entry)
         weights = hashlib.sha256(file.read_bytes()).hexdigest() if file else ""
@@ -181,9 +185,7 @@ class Bench:
         found: list[dict[str, measure.Shifts]] = [{} for _ in cloaked]
         for judge in self.judges:
             white = judge.name == self.encoder.name
-            transforms = (
-                {**EVERYTHING, **self.purifiers} if white else {name: EVERYTHING[name] for name in measure.FIVE}
-            )
+            transforms = self.white_transforms if white else {name: EVERYTHING[name] for name in measure.FIVE}
             after = measure.shifts_after(transforms, judge, eye.reference, scene.target, cloaked, compute)
             for shifts, values in zip(found, after, strict=True):
                 shifts[judge.name] = values
@@ -216,19 +218,21 @@ def run(
     deadline: float | None,
     tell: Callable[[str], None],
 ) -> tuple[list[Cell], bool]:
-    """All cells, and whether the run came to its end.
+    """All cells, and whether none is missing.
 
     methods: STANDARD first. deadline: by time.monotonic; no cell is begun after it, those in the store are still taken.
     """
     standard = methods[0]
     assert standard.name == STANDARD
     found: list[Cell] = []
+    complete = True
     total = len(pictures) * targets * len(methods)
     for place, scene in enumerate(order(pictures, targets)):
         for turn, method in enumerate(methods):
             over = deadline is not None and time.monotonic() >= deadline
             if over and not bench.known(scene, method, standard):
-                return found, False
+                complete = False
+                continue
             torch.manual_seed(0)
             cells = bench.cells(scene, method, standard)
             found += cells
@@ -238,4 +242,4 @@ def run(
                 f"{scene.style}, {method.about}: S {measure.score(at_budget.white):.3f} at B, "
                 f"{at_budget.seconds:.1f} s"
             )
-    return found, True
+    return found, complete

@@ -106,6 +106,21 @@ def test_cells_that_are_there_are_taken_when_the_time_is_over(bench: Callable[[]
     assert run(bench(), PICTURES, 1, methods, 0.0, silent) == (found, False)
 
 
+def test_processes_share_a_run_and_one_without_a_part_finds_what_all_have_found(
+    embedded: Encoder, tmp_path: Path, bench: Callable[[], Bench]
+) -> None:
+    methods = [Method(STANDARD, "blend", peers.blend)]
+    parts = [Bench(embedded, [embedded], {}, CPU, tmp_path, part) for part in ("1of2", "2of2")]
+    shares = [run(part, [picture], 1, methods, None, silent)[0] for part, picture in zip(parts, PICTURES, strict=True)]
+    assert run(bench(), PICTURES, 1, methods, 0.0, silent) == ([*shares[0], *shares[1]], True)
+
+
+def test_what_is_missing_when_the_time_is_over_hides_nothing_after_it(bench: Callable[[], Bench]) -> None:
+    methods = [Method(STANDARD, "blend", peers.blend)]
+    found, _ = run(bench(), PICTURES[1:], 1, methods, None, silent)
+    assert run(bench(), PICTURES, 1, methods, 0.0, silent) == (found, False)
+
+
 def test_cells_say_what_was_measured(bench: Callable[[], Bench]) -> None:
     methods = [Method(STANDARD, "blend", peers.blend), Method("identity", "nothing", peers.identity)]
     found, _ = run(bench(), PICTURES[:1], 1, methods, None, silent)
@@ -170,11 +185,10 @@ def test_the_code_of_a_peer_leaves_this_engines_optimiser_out(tmp_path: Path, mo
 
 
 def test_a_line_cut_short_is_left_out(tmp_path: Path) -> None:
-    path = tmp_path / "cells.jsonl"
     cell = Cell("a", "noise", "waves", "flat", 0, "crayon", BUDGET, "embedded", {}, finite({"psnr": math.inf}), 1, 0.5)
-    Store(path).add([cell])
-    with path.open("a") as file:
+    Store(tmp_path).add([cell])
+    with (tmp_path / "cells.jsonl").open("a") as file:
         file.write('{"key": "b", "meth')
-    store = Store(path)
+    store = Store(tmp_path)
     assert store.get("a") == cell
     assert store.get("b") is None

@@ -99,7 +99,9 @@ def show(delta: Tensor) -> Tensor:
     return waves(64, 64) + delta
 
 
-@pytest.mark.parametrize(("looks", "expected"), [(1, [8, 8, 8, 8]), (2, [8, 8, 4, 4]), (4, [4, 4, 2, 2])])
+@pytest.mark.parametrize(
+    ("looks", "expected"), [(1, [8, 8, 8, 8]), (2, [4, 4, 4, 4]), (4, [4, 4, 2, 2]), (8, [4, 4, 1, 1])]
+)
 def test_the_dear_ones_are_looked_at_less_often_and_none_is_forgotten(looks: int, expected: list[int]) -> None:
     all_of_them, means = watched(looks)
     for iteration in range(8):

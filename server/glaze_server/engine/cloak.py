@@ -49,6 +49,11 @@ class Subject:
     target: Tensor
     room: Tensor
 
+    def to(self, device: str) -> Subject:
+        """The same on another device."""
+        opacity = None if self.opacity is None else self.opacity.to(device)
+        return Subject(self.colour.to(device), opacity, self.target.to(device), self.room.to(device))
+
     def seen(self, delta: Tensor, background: float = 1.0) -> Tensor:
         return over(self.colour + delta, self.opacity, background)
 
@@ -92,7 +97,7 @@ class Objective:
             encoder, subject = self._encoders[number], self._subject
             goal, clean = (
                 tiles.encode(encoder, rendition.placed(picture), self._compute, rendition.damaged)
-                for picture in (subject.target, subject.seen(torch.zeros(()), background))
+                for picture in (subject.target, subject.seen(torch.zeros_like(subject.colour), background))
             )
             start = float((clean - goal).norm())
             if not math.isfinite(start) or start == 0:
@@ -134,9 +139,10 @@ def optimise(
     be computed.
     """
     checkpoint, compute = checkpoint or Checkpoint(), compute or Compute()
+    subject = subject.to(compute.home(subject.colour))
     objective = Objective(subject, encoders, compute)
     deck = Deck(min(subject.colour.shape[-2:]))
-    restraints = Restraints(subject.seen(torch.zeros(())), budget, quality.looks, compute)
+    restraints = Restraints(subject.seen(torch.zeros_like(subject.colour)), budget, quality.looks, compute)
     dice = random.Random(seed)
     delta = torch.zeros_like(subject.colour)
     velocity = torch.zeros_like(delta)
@@ -146,12 +152,13 @@ def optimise(
     if saved and "multipliers" in saved[1]:  # an older version's is begun anew
         tensors, facts = saved
         compute.resume(facts["compute"])
-        delta, velocity, done = tensors["delta"], tensors["velocity"], facts["done"]
+        delta, velocity = (tensors[name].to(subject.colour) for name in ("delta", "velocity"))
+        done = facts["done"]
         restraints.load(facts["multipliers"])
         version, words, gauss = facts["dice"]
         dice.setstate((version, tuple(words), gauss))
         for _ in range(done):
-            step(delta)
+            step(delta.cpu())
     for iteration in range(done, quality.iterations):
         background = BACKGROUNDS[iteration % 2]
         drawn = deck.draw(dice, quality.renditions)
@@ -173,10 +180,10 @@ def optimise(
         if checkpoint.due():
             checkpoint.save(tensors, facts)
         try:
-            step(delta)
+            step(delta.cpu())
         except Paused:
             checkpoint.save(tensors, facts)
             raise
     if not delta.isfinite().all():
         raise GlazeError("not_finite", "The computation gave no usable numbers, so no cloak was made.")
-    return delta
+    return delta.cpu()

@@ -1,7 +1,7 @@
 """Where a job's networks compute: on which device, in which precision, over how large a tile; and how it gives way.
 
-Canvases stay on the CPU in float32, only windows travel. So a job that runs out of memory, or gets no usable numbers
-from half precision, repeats one gradient and goes on.
+Canvases are float32 and stay on the CPU, unless a card has plenty of room; windows travel. So a job that runs out of
+memory, or gets no usable numbers from half precision, repeats one gradient and goes on.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ LEAST_CORE = 192
 """px of a tile without its halo, at first and at least; multiples of every encoder's stride."""
 HALF_SINCE = (7, 0)
 """CUDA compute capability from which half precision is faster than full."""
+PLANES = 12
+"""Planes of a picture's size that a job holds at once."""
 PAYS = 1.3
 """How many times faster bfloat16 must be on a processor."""
 
@@ -72,6 +74,13 @@ class Device:
             return network
         placed: Network = _copied(network, self.name, self.dtype)
         return placed
+
+    def free(self) -> int:
+        """Bytes of memory that are free on a graphics card; 0 where that is not known, and for everything else."""
+        if torch.device(self.name).type == "cuda":
+            with suppress(RuntimeError):
+                return torch.cuda.mem_get_info(self.name)[0]
+        return 0
 
     def __str__(self) -> str:
         """In words, for an artist."""
@@ -168,6 +177,10 @@ class Compute:
         self.device = device
         self.notes: list[str] = []
         self._began = device
+
+    def home(self, canvas: Tensor) -> str:
+        """Where the planes of a job best lie: on the device if they take little of its memory, else on the CPU."""
+        return self.device.name if PLANES * canvas.nbytes < self.device.free() / 4 else CPU.name
 
     def run(self, work: Callable[[Device], Answer], who: str, half: bool = False) -> Answer:
         """What `work` gives, all finite; repeated with less where the device fails.

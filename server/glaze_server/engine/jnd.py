@@ -9,9 +9,9 @@ from glaze_server.engine.scielab import gaussian_blur
 
 EPSILON = 16 / 255
 """The largest |δ| where the eye forgives most, in [0, 1]."""
-LEAST = 0.125
+LEAST = 0.25
 """Share of it that a flat area may take."""
-ROUGH = 0.06
+ROUGH = 0.04
 """Local contrast from which an area may take it all."""
 SIGMA = 2.0
 """px around each pixel that its contrast is measured over."""

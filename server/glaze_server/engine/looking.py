@@ -17,6 +17,8 @@ WINDOWS = 16
 """A picture larger than one window is judged on at most this many windows of WINDOW px, spread evenly."""
 KEPT = 4
 """Of so many windows the reference's features are kept; of VGG's that takes 140 MB each."""
+ROOMY = 4 << 30
+"""Bytes that must be free on a graphics card for them to be kept there."""
 LEAST = 64
 """px; smaller pictures are continued at their borders up to it, since the judging networks need room."""
 
@@ -100,14 +102,11 @@ class Difference(ABC):
 
     @torch.no_grad()
     def _prepared(self, number: int, reference: Tensor, device: Device) -> Any:
-        """What `_prepare` makes of one window of the reference; the first ones are kept on the CPU.
-
-        Elsewhere memory is dearer than time.
-        """
+        """What `_prepare` makes of one window of the reference; the first ones are kept where memory allows."""
         if number in self._kept:
             return self._kept[number]
         prepared = self._prepare(reference, device)
-        if device.name == CPU.name and number < KEPT:
+        if number < KEPT and (device.name == CPU.name or device.free() > ROOMY):
             self._kept[number] = prepared
         return prepared
 

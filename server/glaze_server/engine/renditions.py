@@ -8,10 +8,9 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-import torch
-from kornia.enhance import jpeg_codec_differentiable
 from torch import Tensor
 
+from glaze_server.engine.jpeg import jpeg
 from glaze_server.engine.survival import resize
 
 JPEG_QUALITY = 75
@@ -39,13 +38,7 @@ class Rendition:
 
     def damaged(self, x: Tensor) -> Tensor:
         """What is done window by window: x as it will be seen, of the same shape."""
-        return jpeg(x) if self.jpeg else x
-
-
-def jpeg(x: Tensor) -> Tensor:
-    """Differentiable JPEG (Reich et al., WACV 2024) of quality JPEG_QUALITY; x (1, 3, H, W) in [0, 1]."""
-    quality = torch.tensor([float(JPEG_QUALITY)], device=x.device)
-    return jpeg_codec_differentiable(x.clamp(0, 1), quality)
+        return jpeg(x, JPEG_QUALITY) if self.jpeg else x
 
 
 class Deck:

@@ -26,8 +26,9 @@ STIFFNESS = 4.0
 FARTHEST = 1.5
 """An excess counts as no more than this many limits, or it would outlast its cause."""
 
-
-COLOUR_LIMIT = 1.2
+CHEAP = 2
+"""Iterations from one look of LPIPS-alex and S-CIELAB to the next."""
+COLOUR_LIMIT = 1.05
 """Mean S-CIELAB difference (ΔE) at full strength. No part of the budget: it keeps the cloak where eyes are weak."""
 
 
@@ -63,10 +64,10 @@ class Restraints:
         strength = budget.max_change / EPSILON
         alex, vgg = Lpips(reference, "alex", None, compute), Lpips(reference, "vgg", None, compute, half=True)
         colour, jod_loss = ColourDifference(reference, None, compute), JodLoss(reference, None, compute)
-        half = max(1, looks // 2)
+        often = min(CHEAP, looks)
         self._all = [
-            Restraint(alex, budget.lpips_alex, half, 0),
-            Restraint(colour, strength * COLOUR_LIMIT, half, half // 2),
+            Restraint(alex, budget.lpips_alex, often, 0),
+            Restraint(colour, strength * COLOUR_LIMIT, often, often // 2),
             Restraint(vgg, budget.lpips_vgg, looks, 0),
             Restraint(jod_loss, budget.jod_loss, looks, looks // 2),
         ]

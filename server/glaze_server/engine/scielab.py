@@ -21,6 +21,9 @@ TO_XYZ = ((0.4124564, 0.3575761, 0.1804375), (0.2126729, 0.7151522, 0.0721750), 
 TO_OPPONENT = ((0.279, 0.720, -0.107), (-0.449, 0.290, -0.077), (0.086, -0.590, 0.501))
 """XYZ to luminance, red-green and blue-yellow (Poirson & Wandell 1993)."""
 WHITE = (0.95047, 1.0, 1.08883)
+LINEAR_TO_OPPONENT = torch.tensor(TO_OPPONENT) @ torch.tensor(TO_XYZ)
+OPPONENT_TO_XYZ = torch.linalg.inv(torch.tensor(TO_OPPONENT)) / torch.tensor(WHITE)[:, None]
+"""Back again, in units of white."""
 FILTERS = (
     ((0.921, 0.0283), (0.105, 0.133)),
     ((0.531, 0.0392), (0.330, 0.494)),
@@ -52,15 +55,15 @@ def _mean_difference(lab: Tensor, other: Tensor) -> Tensor:
 def seen_lab(x: Tensor) -> Tensor:
     """CIELAB of a picture (N, 3, H, W), sRGB in [0, 1], as the eye blurs it."""
     linear = torch.where(x <= 0.04045, x / 12.92, ((x.clamp_min(0.04045) + 0.055) / 1.055) ** 2.4)
-    opponent = _mix(x.new_tensor(TO_OPPONENT) @ x.new_tensor(TO_XYZ), linear)
+    opponent = _mix(LINEAR_TO_OPPONENT, linear)
     blurred = torch.cat([_blurred(opponent[:, c : c + 1], FILTERS[c]) for c in range(3)], 1)
-    xyz = _mix(torch.linalg.inv(x.new_tensor(TO_OPPONENT)), blurred) / x.new_tensor(WHITE)[None, :, None, None]
+    xyz = _mix(OPPONENT_TO_XYZ, blurred)
     root = torch.where(xyz > 0.008856, xyz.clamp_min(0.008856) ** (1 / 3), 7.787 * xyz + 16 / 116)
     return torch.stack([116 * root[:, 1] - 16, 500 * (root[:, 0] - root[:, 1]), 200 * (root[:, 1] - root[:, 2])], 1)
 
 
 def _mix(matrix: Tensor, x: Tensor) -> Tensor:
-    return torch.einsum("ij,njhw->nihw", matrix, x)
+    return torch.einsum("ij,njhw->nihw", matrix.to(x), x)
 
 
 def _blurred(x: Tensor, gaussians: tuple[tuple[float, float], ...]) -> Tensor:

@@ -23,9 +23,9 @@ class Quality:
 
 
 QUALITIES = {
-    "preview": Quality(iterations=8, renditions=2, looks=4),
-    "standard": Quality(iterations=50, renditions=3, looks=4),
-    "thorough": Quality(iterations=150, renditions=3, looks=4),
+    "preview": Quality(iterations=8, renditions=2, looks=8),
+    "standard": Quality(iterations=60, renditions=3, looks=8),
+    "thorough": Quality(iterations=150, renditions=3, looks=8),
 }
 
 

@@ -117,6 +117,8 @@ def run(
     ends with `device`, what the job was computed on in the end, and `notes`, what it had to give up, in sentences.
     """
     torch.use_deterministic_algorithms(True, warn_only=True)
+    # Nothing here reads what it did not write, so empty memory need not be filled first.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.allow_tf32 = False  # full precision is meant as such: figures come from it
     compute = Compute(device.choose())
     job = Job(inputs, Settings.from_dict(settings), reporter, Checkpoint(checkpoint), compute)
