@@ -56,6 +56,12 @@ def protect(
     mask: Annotated[Optional[Path], typer.Option(help="Picture of the same size: white is cloaked.")] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
     save_target: Annotated[Optional[Path], typer.Option(help="Also write the style-transferred target.")] = None,
+    metadata: Annotated[
+        str, typer.Option(help="What the file tells beside its pixels: safe, keep-all or none.")
+    ] = "safe",
+    no_mining: Annotated[
+        bool, typer.Option("--no-mining", help="Declare in the file that data mining and training are prohibited.")
+    ] = False,
     in_place: Annotated[bool, typer.Option("--in-place", help="Overwrite the source files.")] = False,
     json: Json = False,
 ) -> None:
@@ -67,6 +73,8 @@ def protect(
         "encoders": encoder or [],
         "seed": seed,
         "want_target": save_target is not None,
+        "metadata": metadata,
+        "no_mining": no_mining,
     }
     code = pictures.protect(pictures.plan(files, out, in_place, mask, save_target), settings, json)
     if code:

@@ -121,7 +121,8 @@ def protect(errands: list[Errand], settings: dict[str, Any], json: bool) -> int:
             print_json(report)
         else:
             console.print(f"{errand.source} → {errand.result}", soft_wrap=True, markup=False)
-            console.print(f"style {report['style']}, {report['seconds']:.0f} s", markup=False)
+            growth = "" if report["growth"] is None else f", {report['growth']:.2f} times the file size"
+            console.print(f"style {report['style']}, {report['seconds']:.0f} s{growth}", markup=False)
             console.print(figures_table(report))
             for note in report["notes"]:
                 console.print(note, markup=False)

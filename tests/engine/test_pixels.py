@@ -12,8 +12,7 @@ from torch import Tensor
 
 from glaze_plugin.raster import CHANNEL_ORDERS, Raster, RasterFormat
 from glaze_server.engine import pixels
-from glaze_server.engine.pixels import Picture
-from tests.engine.conftest import refusal
+from glaze_server.engine.picture import Picture
 
 DEPTHS: dict[str, type[np.uint8 | np.uint16]] = {"u8": np.uint8, "u16": np.uint16}
 LAYOUTS = [(channels, depth) for channels in CHANNEL_ORDERS for depth in DEPTHS]
@@ -26,6 +25,8 @@ def picture(channels: str, depth: str, height: int = 5, width: int = 7) -> Pictu
     top = np.iinfo(dtype).max
     samples: NDArray[Any] = np.random.default_rng(3).integers(0, top, (height, width, len(channels)), dtype, True)
     samples[0, 0], samples[-1, -1] = 0, top
+    if channels.endswith("A"):
+        samples[:, :, -1] |= 1
     return Picture(samples, channels)
 
 
@@ -71,11 +72,10 @@ def test_samples_are_clipped_at_both_ends_and_alpha_is_left_alone(channels: str,
         np.testing.assert_array_equal(changed[:, :, source.colours :], source.samples[:, :, source.colours :])
 
 
-def test_colour_under_transparency_stays_where_nothing_is_added() -> None:
+def test_colour_under_transparency_stays() -> None:
     source = picture("RGBA", "u8")
     source.samples[2:, :, 3] = 0
     delta = change(source, 0.1)
-    delta[..., 2:, :] = 0
     changed = pixels.add(source, delta).samples
     np.testing.assert_array_equal(changed[2:], source.samples[2:])
     assert (changed[:2, :, :3] != source.samples[:2, :, :3]).any()
@@ -123,11 +123,3 @@ def test_rounding_goes_to_the_nearest_level_within_the_range() -> None:
     unit = torch.tensor([-0.3, 0.4 / 255, 0.6 / 255, 1.2]).reshape(1, 1, 2, 2)
     torch.testing.assert_close(pixels.rounded(unit).flatten(), torch.tensor([0.0, 0.0, 1 / 255, 1.0]))
     np.testing.assert_array_equal(pixels.to_8bit(unit).ravel(), [0, 0, 1, 255])
-
-
-@pytest.mark.parametrize("size", [(31, 100), (100, 31), (1, 1)])
-def test_a_picture_with_a_side_below_32_px_is_refused(size: tuple[int, int]) -> None:
-    with refusal("too_small") as caught:
-        picture("RGB", "u8", *size).check_size()
-    assert f"{size[1]}×{size[0]} px" in caught.value.sentence
-    picture("RGB", "u8", 32, 32).check_size()

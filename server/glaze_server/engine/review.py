@@ -10,9 +10,8 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from glaze_server.engine import files
 from glaze_server.engine.measure import statement
-from glaze_server.engine.pixels import to_8bit
+from glaze_server.engine.pixels import png, to_8bit
 
 GAIN = 8
 """How much the difference is amplified, around middle gray."""
@@ -77,7 +76,7 @@ def sheet(clean: Tensor, cloaked: Tensor, figures: dict[str, Any]) -> bytes:
 def page(clean: Tensor, cloaked: Tensor, figures: dict[str, Any]) -> bytes:
     """One self-contained HTML file: hold the picture to see it uncloaked, tick to see the difference."""
     before, after, change = (
-        base64.b64encode(files.png(picture)).decode() for picture in (clean, cloaked, difference(clean, cloaked))
+        base64.b64encode(png(picture)).decode() for picture in (clean, cloaked, difference(clean, cloaked))
     )
     table = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows(figures))
     return PAGE.format(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from glaze_plugin.errors import BadInput
+from glaze_server.engine.metadata import MODES, SAFE
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class Settings:
     style: name of the target style, or "auto" (styles.choose). encoders: names, empty for the default.
     seed: 0..2^31-1; the same seed gives the same bytes. format: file format of the result, "" for the source's own.
     want_target: also return the style-transferred target. want_review: also return the amplified difference, and what
-    is left of the cloak at lesser opacities.
+    is left of the cloak at lesser opacities. metadata: what goes along, one of metadata.MODES. no_mining: declare data
+    mining prohibited in the file.
     """
 
     strength: float = 1.0
@@ -48,6 +50,8 @@ class Settings:
     format: str = ""
     want_target: bool = False
     want_review: bool = False
+    metadata: str = SAFE
+    no_mining: bool = False
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Settings:
@@ -65,6 +69,8 @@ class Settings:
             raise BadInput("seed", f"The seed must be a whole number from 0 to {2**31 - 1}.")
         if not isinstance(settings.style, str) or not isinstance(settings.format, str):
             raise BadInput("settings", "The style and the format must be names.")
+        if settings.metadata not in MODES:
+            raise BadInput("metadata", f"Metadata is one of {', '.join(MODES)}, not {settings.metadata!r}.")
         if not isinstance(settings.encoders, tuple) or not all(isinstance(name, str) for name in settings.encoders):
             raise BadInput("settings", "The encoders must be names.")
         return settings

@@ -12,15 +12,18 @@ import torch
 from torch import Tensor
 
 from glaze_plugin.errors import BadInput
-from glaze_plugin.raster import Raster, RasterFormat
-from glaze_server.engine import device, encoders, files, jnd, measure, pixels, review, styles
+from glaze_plugin.raster import RasterFormat
+from glaze_server.engine import device, encoders, formats, jnd, measure, pixels, review, styles
 from glaze_server.engine.budget import FIT_STEPS, Budget, Eye, fit
 from glaze_server.engine.checkpoint import Checkpoint
 from glaze_server.engine.cloak import Subject, optimise
 from glaze_server.engine.device import Compute
-from glaze_server.engine.pixels import Picture, over, rounded
+from glaze_server.engine.formats import Wanted
+from glaze_server.engine.picture import Picture
+from glaze_server.engine.pixels import over, rounded
 from glaze_server.engine.progress import Reporter, Steps
 from glaze_server.engine.settings import QUALITIES, Settings
+from glaze_server.engine.source import Input, Output, Source, mirrored, only_within, seen, within
 from glaze_server.engine.survival import resize
 from glaze_server.engine.transfer import transfer
 
@@ -30,52 +33,10 @@ FLAT_RANGE = 2 / 255
 """A picture whose samples differ by no more has no style to protect."""
 
 
-@dataclass(frozen=True)
-class Input:
-    """One part of a job: a file's bytes, or raw pixels in the given layout."""
-
-    data: bytes
-    layout: RasterFormat | None = None
-
-
-@dataclass(frozen=True)
-class Output:
-    data: bytes
-    layout: RasterFormat | None = None
-
-
 @dataclass
 class Result:
     parts: dict[str, Output] = field(default_factory=dict)
     report: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Source:
-    """A decoded input picture. file: its container, None for raw pixels."""
-
-    picture: Picture
-    file: files.PictureFile | None
-
-    @classmethod
-    def read(cls, given: Input) -> Source:
-        if given.layout:
-            return cls(pixels.from_raster(Raster(given.layout, given.data)), None)
-        file = files.decode(given.data)
-        return cls(file.picture, file)
-
-    def write(self, picture: Picture, format: str = "") -> tuple[Output, Picture]:
-        """The bytes of a changed picture in the source's own kind, and the picture as those bytes show it."""
-        if self.file is None:
-            raster = pixels.to_raster(picture)
-            return Output(raster.pixels, raster.format), picture
-        data = files.encode(self.file, picture, format)
-        return Output(data), files.decode(data).picture
-
-    @property
-    def seen(self) -> Tensor:
-        """What a viewer sees, (1, 3, H, W) in [0, 1], transparency over white."""
-        return over(pixels.colour(self.picture), pixels.alpha(self.picture))
 
 
 def abilities() -> dict[str, Any]:
@@ -135,28 +96,84 @@ def run(
 def _protect(job: Job) -> Result:
     """picture, mask (optional) → result, target and difference (when wanted)."""
     started = time.monotonic()
-    settings, compute = job.settings, job.compute
-    quality = QUALITIES[settings.quality]
+    settings = job.settings
     judges = [encoders.load(name) for name in settings.encoders or encoders.DEFAULT]
     if settings.style != "auto":
         styles.index(settings.style)
     source = job.source("picture")
-    picture = source.picture
-    picture.check_size()
     if source.file:
-        files.check_format(source.file, settings.format)
-    colour, opacity = pixels.colour(picture), pixels.alpha(picture)
-    room = _room(job, source)
+        formats.check_format(source.file, settings.format)
+    rooms = _rooms(job, source)
     looking = len(styles.STYLES) // 4 if settings.style == "auto" else 0
-    steps = Steps(job.reporter, looking + 2 + quality.iterations + FIT_STEPS + measure.STEPS)
+    one = looking + 2 + QUALITIES[settings.quality].iterations + FIT_STEPS + measure.STEPS
+    steps = Steps(job.reporter, one * len(rooms))
+    pages, found = list(source.pages), []
+    for done, (number, room) in enumerate(rooms.items()):
+        checkpoint = job.checkpoint if len(rooms) == 1 else job.checkpoint.part(number)
+        cloak = _cloak(job, source, number, room, judges, steps, one * (len(rooms) - 1 - done), checkpoint)
+        pages[number] = cloak.picture
+        found.append(cloak)
+    worst = min(found, key=lambda cloak: sum(cloak.figures["targeted_shift"].values()))
+    wanted = Wanted(max(cloak.level for cloak in found), settings.metadata, settings.no_mining)
+    output = source.write(pages, settings.format, wanted)
+    result = Result({"result": output})
+    if settings.want_target:
+        result.parts["target"] = Output(pixels.png(within(found[0].target, source.pages[0])))
+    if settings.want_review:
+        result.parts["difference"] = Output(pixels.png(found[0].difference))
+    _note(job, source, output, found)
+    result.report = {
+        "size": [source.pages[0].width, source.pages[0].height],
+        "bytes": len(output.data),
+        "growth": _growth(job, source, output),
+        "pages": len(pages),
+        "seconds": round(time.monotonic() - started, 2),
+        "encoders": [judge.name for judge in judges],
+        "style": worst.style,
+        "strength": settings.strength,
+        "quality": settings.quality,
+        "seed": settings.seed,
+        **worst.figures,
+    }
+    return result
+
+
+@dataclass(frozen=True)
+class Cloak:
+    """One cloaked page. level, lost: how fine its compression must be, and the share of the shift that it takes."""
+
+    picture: Picture
+    figures: dict[str, Any]
+    style: str
+    target: Tensor
+    difference: Tensor
+    level: int
+    lost: float
+
+
+def _cloak(
+    job: Job,
+    source: Source,
+    number: int,
+    room: Tensor,
+    judges: list[encoders.Encoder],
+    steps: Steps,
+    later: int,
+    checkpoint: Checkpoint,
+) -> Cloak:
+    """Cloak one page. room: (1, 1, H, W) of the mirrored page. later: steps of the pages that follow."""
+    settings, compute = job.settings, job.compute
+    quality, picture = QUALITIES[settings.quality], source.pages[number]
+    opacity = pixels.alpha(picture)
+    colour, opacity = mirrored(pixels.colour(picture)), None if opacity is None else mirrored(opacity)
 
     steps.begin("choosing a style")
-    seen = source.seen
+    clean = over(colour, opacity)
     style = settings.style
     if style == "auto":
-        style = styles.choose(styles.distances(seen, _every(4, steps.advance)), settings.seed)
+        style = styles.choose(styles.distances(clean, _every(4, steps.advance)), settings.seed)
     steps.begin("painting the target")
-    target = transfer(seen, styles.index(style))
+    target = transfer(clean, styles.index(style))
     steps.advance(2)
 
     steps.begin("cloaking")
@@ -165,72 +182,137 @@ def _protect(job: Job) -> Result:
     def step(delta: Tensor) -> None:
         steps.advance()
         if steps.preview_due():
-            steps.preview(*_preview(subject.seen(delta)))
+            steps.preview(*_preview(within(subject.seen(delta), picture)))
 
     budget = Budget().scaled(settings.strength)
     delta = torch.zeros_like(colour)
     if settings.strength:
-        delta = optimise(subject, judges, quality, budget, settings.seed, step, job.checkpoint, compute)
+        delta = optimise(subject, judges, quality, budget, settings.seed, step, checkpoint, compute)
 
-    steps.begin("fitting to the eye", FIT_STEPS + measure.STEPS)
-    eye = Eye(seen, compute)
-    written: dict[str, Any] = {}
+    steps.begin("fitting to the eye", FIT_STEPS + measure.STEPS + later)
+    eye = Eye(clean, compute)
+    level = _level(job, source, number, delta, eye, target, judges) if settings.strength else 0
 
-    def show(candidate: Tensor) -> Tensor:
-        written["output"], shown = source.write(pixels.add(picture, candidate), settings.format)
-        written["seen"] = over(pixels.colour(shown), pixels.alpha(shown))
-        return rounded(written["seen"])
+    def stored(candidate: Tensor) -> Picture:
+        changed = pixels.add(picture, within(candidate, picture))
+        return source.stored(number, changed, settings.format, level)[0]
 
-    fitted = fit(delta, show, eye, budget, steps.advance)
-    cloaked = show(fitted)
+    fitted = fit(delta, lambda candidate: rounded(seen(stored(candidate))), eye, budget, steps.advance)
+    cloaked = rounded(seen(stored(fitted)))
     if settings.strength and torch.equal(cloaked, eye.reference):
         raise BadInput(
             "no_room",
             "No cloak fits into this picture within the visual budget.",
             "Raise the strength, or write PNG or TIFF, which add no noise of their own.",
         )
+    changed = pixels.add(picture, within(fitted, picture))
+    lost = 0.0
+    if settings.strength and source.file and formats.lossy(source.file, settings.format):
+        ideal, real = _shifts(job, eye, target, judges, rounded(seen(changed)), cloaked)
+        lost = max(0.0, 1 - real / ideal) if ideal > 0 else 0.0
 
-    steps.begin("measuring", measure.STEPS)
+    steps.begin("measuring", measure.STEPS + later)
     figures = measure.report(judges, eye, cloaked, target, steps.advance, compute)
-    result = Result({"result": written["output"]})
-    if settings.want_target:
-        result.parts["target"] = Output(files.png(target))
+    difference = clean
     if settings.want_review:
-        result.parts["difference"] = Output(files.png(review.difference(eye.reference, cloaked)))
+        difference = review.difference(within(eye.reference, picture), within(cloaked, picture))
         figures["at_opacity"] = measure.at_opacities(judges, eye, cloaked, target, compute)
-    result.report = {
-        "size": [picture.width, picture.height],
-        "bytes": len(written["output"].data),
-        "seconds": round(time.monotonic() - started, 2),
-        "encoders": [judge.name for judge in judges],
-        "style": style,
-        "strength": settings.strength,
-        "quality": settings.quality,
-        "seed": settings.seed,
-        **figures,
-    }
-    return result
+    return Cloak(changed, figures, style, target, difference, level, lost)
 
 
-def _room(job: Job, source: Source) -> Tensor:
+LOSS = 0.1
+"""The share of the targeted shift that a file's own compression may take."""
+GROWTH = 1.6
+"""Times as large as it was: what a file may become to lose less."""
+
+
+def _level(
+    job: Job, source: Source, number: int, delta: Tensor, eye: Eye, target: Tensor, judges: list[encoders.Encoder]
+) -> int:
+    """How fine a lossy file's compression must be to keep the cloak: its own, unless that takes more than LOSS."""
+    if source.file is None or formats.levels(source.file, job.settings.format) == 1:
+        return 0
+    picture = source.pages[number]
+    changed = pixels.add(picture, within(delta, picture))
+    best = 0
+    for level in range(formats.levels(source.file, job.settings.format)):
+        shown, size = source.stored(number, changed, job.settings.format, level)
+        if level and size > GROWTH * len(source.file.data):
+            break
+        best = level
+        ideal, real = _shifts(job, eye, target, judges, rounded(seen(changed)), rounded(seen(shown)))
+        if real >= (1 - LOSS) * ideal:
+            break
+    return best
+
+
+def _shifts(job: Job, eye: Eye, target: Tensor, judges: list[encoders.Encoder], *cloaked: Tensor) -> list[float]:
+    """The targeted shift of each, mean over the encoders."""
+    found = [measure.targeted_shift(judge, eye.reference, target, *cloaked, compute=job.compute) for judge in judges]
+    return [sum(values) / len(judges) for values in zip(*found, strict=True)]
+
+
+def _growth(job: Job, source: Source, output: Output) -> float | None:
+    """How many times as large the file became; None where it is not of its own format."""
+    if source.file is None or job.settings.format not in ("", source.file.format):
+        return None
+    return round(len(output.data) / len(source.file.data), 3)
+
+
+def _note(job: Job, source: Source, output: Output, found: list[Cloak]) -> None:
+    """Say what the file could not keep, and what its compression took."""
+    notes, file = job.compute.notes, source.file
+    if file is None:
+        return
+    changed = any(cloak.picture is not page for cloak, page in zip(found, source.pages, strict=False))
+    if file.narrow and changed and job.settings.strength:
+        notes.append("A palette or less than 8 bits cannot hold a cloak, so the result has 8 bits a channel.")
+    if len(found) < len(file.pages):
+        notes.append(
+            f"Of {len(file.pages)} pages, {len(file.pages) - len(found)} are of one colour and stay as they are."
+        )
+    finer, lost = max(cloak.level for cloak in found), max(cloak.lost for cloak in found)
+    if finer:
+        notes.append("The file's own compression would take too much of the cloak; a finer one was used.")
+    if lost > LOSS:
+        notes.append(f"The file's compression takes {lost:.0%} of the cloak; PNG or TIFF would keep it.")
+    growth = _growth(job, source, output)
+    if growth is not None and growth > GROWTH:
+        notes.append(f"The file is {growth:.1f} times as large as before.")
+
+
+def _rooms(job: Job, source: Source) -> dict[int, Tensor]:
+    """For each page that can be cloaked its room. Raises BadInput where none can be."""
+    mask = job.source("mask").pages[0] if "mask" in job.inputs else None
+    rooms: dict[int, Tensor] = {}
+    refusals = []
+    for number, picture in enumerate(source.pages):
+        try:
+            rooms[number] = _room(job.settings.strength, picture, mask)
+        except BadInput as refusal:
+            if refusal.code != "nothing_to_protect":
+                raise
+            refusals.append(refusal)
+    if not rooms:
+        raise refusals[0]
+    return rooms
+
+
+def _room(strength: float, picture: Picture, mask: Picture | None) -> Tensor:
     """The largest |δ| of each pixel, (1, 1, H, W): the eye's tolerance, inside the mask, where there is opacity."""
-    seen, opacity = source.seen, pixels.alpha(source.picture)
-    visible = seen.flatten(2) if opacity is None else seen.flatten(2)[..., (opacity > 0).flatten()]
+    whole, opacity = seen(picture), pixels.alpha(picture)
+    opacity = None if opacity is None else mirrored(opacity)
+    visible = whole.flatten(2) if opacity is None else whole.flatten(2)[..., (opacity > 0).flatten()]
     if not visible.numel() or float((visible.amax(-1) - visible.amin(-1)).max()) <= FLAT_RANGE:
         raise BadInput("nothing_to_protect", "This picture is one flat colour: there is no style in it to protect.")
-    room = jnd.room(seen, opacity)
-    if "mask" in job.inputs:
-        mask = job.source("mask")
-        if (mask.picture.width, mask.picture.height) != (source.picture.width, source.picture.height):
-            raise BadInput(
-                "mask_size",
-                f"The mask is {mask.picture.width}×{mask.picture.height} px, "
-                f"but the picture is {source.picture.width}×{source.picture.height} px.",
-            )
-        room = room * mask.seen.mean(1, keepdim=True)
+    room = only_within(jnd.room(whole, opacity), picture)
+    if mask:
+        if (mask.width, mask.height) != (picture.width, picture.height):
+            raise BadInput("mask_size", f"The mask is {mask.size}, but the picture is {picture.size}.")
+        room = room * seen(mask).mean(1, keepdim=True)
         if not room.any():
             raise BadInput("nothing_to_protect", "The mask is black everywhere it matters: nothing would be cloaked.")
-    return job.settings.strength * room
+    return strength * room
 
 
 def _measure(job: Job) -> Result:
@@ -248,10 +330,9 @@ def _review(job: Job) -> Result:
 
 def _pair(job: Job) -> tuple[Source, Source]:
     clean, cloaked = job.source("clean"), job.source("cloaked")
-    sizes = [f"{one.picture.width}×{one.picture.height}" for one in (clean, cloaked)]
+    sizes = [f"{one.pages[0].width}×{one.pages[0].height}" for one in (clean, cloaked)]
     if sizes[0] != sizes[1]:
         raise BadInput("sizes_differ", f"The two pictures differ in size: {sizes[0]} and {sizes[1]} px.")
-    clean.picture.check_size()
     return clean, cloaked
 
 

@@ -1,6 +1,6 @@
 """Files go in and come out with their samples, profile and author; what gives the artist away stays behind.
 
-Everything that `files` writes is read back by another reader: Pillow, tifffile, exiftool, or the few lines below.
+Everything that `formats` writes is read back by another reader: Pillow, tifffile, exiftool, or the few lines below.
 """
 
 from __future__ import annotations
@@ -19,8 +19,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from glaze_server.engine import files
-from glaze_server.engine.pixels import Picture
+from glaze_server.engine import formats
 from tests.conftest import file_bytes
 from tests.engine.conftest import Piece, refusal
 
@@ -103,8 +102,8 @@ def shown(data: bytes) -> Samples:
 
 def rewritten(data: bytes, format: str = "") -> bytes:
     """Decoded, then encoded unchanged."""
-    file = files.decode(data)
-    return files.encode(file, file.picture, format)
+    file = formats.decode(data)
+    return formats.encode(file, file.pages, format)
 
 
 # Samples
@@ -116,29 +115,33 @@ def rewritten(data: bytes, format: str = "") -> bytes:
 )
 def test_8_bit_samples_come_back_as_they_were(piece: Piece, container: str, mode: str, read_as: str) -> None:
     image = piece(37, 29).convert(mode)
-    file = files.decode(file_bytes(image, container))
+    file = formats.decode(file_bytes(image, container))
     expected = np.asarray(image.convert(read_as))
-    np.testing.assert_array_equal(file.picture.samples.squeeze(), expected)
-    written = files.encode(file, file.picture)
+    np.testing.assert_array_equal(file.pages[0].samples.squeeze(), expected)
+    written = formats.encode(file, file.pages)
     with Image.open(io.BytesIO(written)) as back:
-        assert (back.format, back.mode) == (container, read_as)
-        np.testing.assert_array_equal(np.asarray(back), expected)
+        assert (back.format, back.mode) == (container, mode)
+        np.testing.assert_array_equal(np.asarray(back.convert(read_as)), expected)
 
 
-def test_a_palette_with_a_transparent_entry_becomes_rgba(piece: Piece) -> None:
+def test_a_palette_with_a_transparent_entry_becomes_rgba_once_it_changes(piece: Piece) -> None:
     image = piece(37, 29).convert("P")
     data = file_bytes(image, "PNG", transparency=image.getpixel((0, 0)))
     with Image.open(io.BytesIO(data)) as source:
         expected = np.asarray(source.convert("RGBA"))
     assert (expected[..., 3] == 0).any()
-    np.testing.assert_array_equal(shown(rewritten(data)), expected)
+    file = formats.decode(data)
+    np.testing.assert_array_equal(file.pages[0].samples, expected)
+    changed = expected.copy()
+    changed[3, 4, 0] ^= 1
+    np.testing.assert_array_equal(shown(formats.encode(file, [file.pages[0].with_samples(changed)])), changed)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
 def test_16_bit_png_samples_come_back_as_they_were(channels: int) -> None:
     samples = random_samples(np.uint16, channels)
     data = write_png16(samples)
-    np.testing.assert_array_equal(files.decode(data).picture.samples, samples)
+    np.testing.assert_array_equal(formats.decode(data).pages[0].samples, samples)
     np.testing.assert_array_equal(read_png16(rewritten(data)), samples)
 
 
@@ -178,18 +181,18 @@ def test_a_lossless_picture_becomes_a_lossless_webp() -> None:
 def test_lossy_samples_are_read_exactly_and_written_closely(piece: Piece, container: str, mode: str) -> None:
     data = file_bytes(piece(96, 80).convert(mode), container, quality=85)
     samples = shown(data)
-    file = files.decode(data)
-    np.testing.assert_array_equal(file.picture.samples.squeeze(), samples)
-    with Image.open(io.BytesIO(files.encode(file, file.picture))) as back:
+    file = formats.decode(data)
+    np.testing.assert_array_equal(file.pages[0].samples.squeeze(), samples)
+    with Image.open(io.BytesIO(formats.encode(file, file.pages))) as back:
         assert back.format == container
         assert np.abs(np.asarray(back).astype(int) - samples).mean() < 1.5
 
 
 def test_one_level_of_one_16_bit_sample_is_written() -> None:
     samples = random_samples(np.uint16, 3)
-    file = files.decode(write_png16(samples))
+    file = formats.decode(write_png16(samples))
     samples[11, 3, 1] ^= 1
-    np.testing.assert_array_equal(read_png16(files.encode(file, Picture(samples, "RGB"))), samples)
+    np.testing.assert_array_equal(read_png16(formats.encode(file, [file.pages[0].with_samples(samples)])), samples)
 
 
 # Colour profile
@@ -295,7 +298,7 @@ def test_orientation_and_resolution_are_kept(tagged: bytes) -> None:
 
 
 def test_the_samples_are_not_turned(tagged: bytes) -> None:
-    picture = files.decode(tagged).picture
+    picture = formats.decode(tagged).pages[0]
     assert (picture.width, picture.height) == (37, 29)
 
 
@@ -303,7 +306,7 @@ def test_place_camera_thumbnail_and_history_stay_behind(tagged: bytes) -> None:
     private: tuple[str, ...] = (
         "GPS:",
         "IFD1:",
-        "XMP",
+        "XMP-xmpMM",
         "IFD0:Make",
         "IFD0:Model",
         "IFD0:Software",
@@ -314,7 +317,7 @@ def test_place_camera_thumbnail_and_history_stay_behind(tagged: bytes) -> None:
     def told(data: bytes) -> set[str]:
         return {start for start in private for name in described(data) if name.startswith(start)}
 
-    assert {"GPS:", "XMP", "IFD0:Make", "ExifIFD:SerialNumber"} <= told(tagged)
+    assert {"GPS:", "XMP-xmpMM", "IFD0:Make", "ExifIFD:SerialNumber"} <= told(tagged)
     assert SERIAL in tagged
     written = rewritten(tagged)
     assert told(written) == set()
@@ -333,21 +336,15 @@ def test_place_camera_thumbnail_and_history_stay_behind(tagged: bytes) -> None:
         (b"\x89PNG\r\n\x1a\n", "damaged"),
         (b"\xff\xd8\xff", "damaged"),
         (file_bytes(Image.new("RGB", (64, 64)), "GIF"), "not_a_picture"),
-        (file_bytes(Image.new("CMYK", (64, 64)), "JPEG"), "colour_model"),
-        (tiff(np.zeros((40, 50, 4), np.uint8), photometric="separated"), "colour_model"),
-        (tiff(np.zeros((40, 50, 3), np.float32), photometric="rgb"), "depth"),
         (tiff(np.zeros((40, 50, 3), np.uint32), photometric="rgb"), "depth"),
-        (tiff(np.zeros((40, 50, 5), np.uint8), photometric="rgb", extrasamples=["unassalpha", 0]), "depth"),
-        (tiff(np.zeros((40, 50, 4), np.uint8), photometric="rgb", extrasamples=["assocalpha"]), "premultiplied"),
     ],
     ids=[
-        *("empty", "text", "svg", "png-start", "jpeg-start", "gif", "cmyk-jpeg", "cmyk-tiff"),
-        *("float", "32-bit", "5-channels", "premultiplied"),
+        *("empty", "text", "svg", "png-start", "jpeg-start", "gif", "32-bit"),
     ],
 )
 def test_what_is_no_usable_picture_is_refused(data: bytes, code: str) -> None:
     with refusal(code):
-        files.decode(data)
+        formats.decode(data)
 
 
 @every_container
@@ -355,7 +352,7 @@ def test_what_is_no_usable_picture_is_refused(data: bytes, code: str) -> None:
 def test_a_file_cut_short_is_refused_by_its_format(piece: Piece, container: str, share: float) -> None:
     data = file_bytes(piece(96, 80), container, **CONTAINERS[container])
     with refusal("damaged") as caught:
-        files.decode(data[: int(len(data) * share)])
+        formats.decode(data[: int(len(data) * share)])
     assert container in caught.value.sentence
 
 
@@ -363,14 +360,14 @@ def test_a_bit_flipped_in_a_png_is_noticed(piece: Piece) -> None:
     data = bytearray(file_bytes(piece(96, 80)))
     data[len(data) // 2] ^= 0x10
     with refusal("damaged"):
-        files.decode(bytes(data))
+        formats.decode(bytes(data))
 
 
-@pytest.mark.parametrize("container", ["PNG", "WEBP", "TIFF"])
-def test_several_pictures_in_one_file_are_refused(piece: Piece, container: str) -> None:
+@pytest.mark.parametrize("container", ["PNG", "WEBP"])
+def test_an_animation_is_refused(piece: Piece, container: str) -> None:
     frames = [piece(37, 29), piece(37, 29).rotate(180)]
     with refusal("several_pages"):
-        files.decode(file_bytes(frames[0], container, save_all=True, append_images=frames[1:]))
+        formats.decode(file_bytes(frames[0], container, save_all=True, append_images=frames[1:]))
 
 
 @pytest.mark.parametrize(("width", "height"), [(60_000, 60_000), (70_000, 40)])
@@ -378,7 +375,7 @@ def test_a_huge_claim_is_refused_before_memory_is_taken(width: int, height: int)
     data = png_header(width, height, 8, 2) + chunk(b"IDAT", zlib.compress(b"\0")) + chunk(b"IEND", b"")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with refusal("too_large") as caught:
-        files.decode(data)
+        formats.decode(data)
     assert f"{width}×{height} px" in caught.value.sentence
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB; the claim is 10 GB
 

@@ -1,0 +1,65 @@
+"""Picture files in and out: the only place where a file format is decoded or encoded. One module for each format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import ModuleType
+from typing import cast
+
+from glaze_plugin.errors import BadInput, GlazeError
+from glaze_server.engine.formats import jpeg, png, tiff, webp
+from glaze_server.engine.formats.file import Codec, PictureFile, Wanted, damaged
+from glaze_server.engine.picture import Picture
+
+__all__ = ["WRITTEN", "Codec", "PictureFile", "Wanted", "check_format", "decode", "encode", "levels", "lossy"]
+
+MODULES: tuple[ModuleType, ...] = (png, jpeg, webp, tiff)
+CODECS = {module.NAME: cast(Codec, module) for module in MODULES}
+WRITTEN = tuple(CODECS)
+"""Formats that can be asked for."""
+
+
+def decode(data: bytes) -> PictureFile:
+    """Decode a picture file's bytes. Raises BadInput, in one sentence, for whatever cannot be cloaked as it is."""
+    if not data:
+        raise BadInput("empty", "The file is empty.")
+    codec = next((codec for codec in CODECS.values() if codec.holds(data)), None)
+    if codec is None:
+        raise BadInput("not_a_picture", "This is not a PNG, JPEG, WebP or TIFF picture.")
+    try:
+        return codec.decode(data)
+    except GlazeError:
+        raise
+    except MemoryError as error:
+        raise BadInput("memory", "There is not enough memory to read this picture.") from error
+    except Exception as error:  # whatever a damaged file makes a library raise
+        raise damaged(codec.NAME) from error
+
+
+def check_format(file: PictureFile, format: str) -> str:
+    """The format to write, "" meaning the file's own. Raises BadInput where it cannot hold the pictures."""
+    format = format or file.format
+    if format not in WRITTEN:
+        raise BadInput("format", f"Glaze writes PNG, JPEG, WebP and TIFF files, not {format!r}.")
+    if len(file.pages) > 1 and format != "tiff":
+        raise BadInput("format", f"{format.upper()} holds one picture, and this file holds {len(file.pages)}.")
+    if format != file.format:
+        CODECS[format].check(file.pages)
+    return format
+
+
+def lossy(file: PictureFile, format: str) -> bool:
+    """Whether a file of that format ("" for its own) changes samples when it is written."""
+    return file.lossy if format in ("", file.format) else format == jpeg.NAME
+
+
+def levels(file: PictureFile, format: str) -> int:
+    """How many finenesses there are of the file's own lossy compression; 1 where there is nothing to choose."""
+    return CODECS[file.format].LEVELS if file.lossy and format in ("", file.format) else 1
+
+
+def encode(file: PictureFile, pages: Sequence[Picture], format: str = "", wanted: Wanted | None = None) -> bytes:
+    """The bytes of `pages`, which are `file`'s with other samples, in a format that `check_format` allows."""
+    wanted, format = wanted or Wanted(), check_format(file, format)
+    about = file.about.kept(wanted.metadata, wanted.no_mining)
+    return CODECS[format].encode(pages, about, file, wanted)

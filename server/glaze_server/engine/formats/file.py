@@ -1,0 +1,115 @@
+"""What every format's module is given and gives, and the checks that all of them make."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from glaze_plugin.errors import BadInput
+from glaze_plugin.raster import MAX_PIXELS, MAX_SIDE
+from glaze_server.engine.metadata import SAFE, Metadata
+from glaze_server.engine.picture import Picture
+
+MAX_PAGES = 1000
+COPIES = 3
+"""How often the samples lie in memory while a file is read: packed, unpacked, put in order."""
+
+
+@dataclass(frozen=True)
+class PictureFile:
+    """A decoded file. pages: its pictures; all formats but TIFF have one. data: its bytes as they came.
+
+    lossy: whether its compression changes samples. narrow: whether its samples have too few levels for a cloak, as with
+    a palette or 1 to 4 bits, so that `pages` hold more than the file. own: what its format's module must know of it.
+    """
+
+    format: str
+    pages: tuple[Picture, ...]
+    about: Metadata
+    data: bytes
+    lossy: bool = False
+    narrow: bool = False
+    own: Any = None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How a file is written. level: 0 for the file's own compression, more for finer (`Codec.LEVELS`).
+
+    metadata: one of `metadata.MODES`. no_mining: whether data mining is declared prohibited.
+    """
+
+    level: int = 0
+    metadata: str = SAFE
+    no_mining: bool = False
+
+
+class Codec(Protocol):
+    """One format's module."""
+
+    NAME: str
+    LEVELS: int
+    """Finenesses of lossy compression."""
+
+    def holds(self, data: bytes) -> bool:
+        """Whether a file begins as this format does."""
+
+    def decode(self, data: bytes) -> PictureFile:
+        """Raises BadInput, or whatever its library raises for a damaged file."""
+
+    def check(self, pages: Sequence[Picture]) -> None:
+        """Raise BadInput where the format cannot hold such pictures."""
+
+    def encode(self, pages: Sequence[Picture], about: Metadata, file: PictureFile, wanted: Wanted) -> bytes:
+        """The bytes of a file. about: what is told of it. file: where it came from, perhaps of another format."""
+
+
+def damaged(format: str) -> BadInput:
+    return BadInput("damaged", f"This {format.upper()} file is damaged or cut short.")
+
+
+def check_claim(width: int, height: int, bytes_per_pixel: float, format: str) -> None:
+    """Refuse a size that a file's header claims, before memory is taken."""
+    if width < 1 or height < 1:
+        raise damaged(format)
+    size = f"{width}×{height} px"
+    if width > MAX_SIDE or height > MAX_SIDE or width * height > MAX_PIXELS:
+        raise BadInput("too_large", f"This picture is {size}, which is too large to cloak.")
+    need, free = COPIES * width * height * bytes_per_pixel, free_memory()
+    if free is not None and need > free:
+        raise BadInput(
+            "memory", f"Reading this picture of {size} takes {_gb(need)} of memory, and {_gb(free)} are free."
+        )
+
+
+def _gb(size: float) -> str:
+    return f"{size / 1e9:.1f} GB"
+
+
+def free_memory() -> float | None:
+    """Bytes that this process may still take; None where the system does not tell."""
+    found = []
+    with suppress(OSError, ValueError, IndexError):
+        lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
+        found.append(float(lines["MemAvailable"].split()[0]) * 1024)
+    with suppress(OSError, ValueError, IndexError):
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if limit != resource.RLIM_INFINITY:
+            pages = int(Path("/proc/self/statm").read_text().split()[0])
+            found.append(float(limit - pages * resource.getpagesize()))
+    return min(found, default=None)
+
+
+def same(pages: Sequence[Picture], file: PictureFile) -> bool:
+    """Whether the file's samples are wanted back as they were."""
+    return len(pages) == len(file.pages) and all(
+        new is old
+        or np.array_equal(new.samples.view(f"V{new.samples.itemsize}"), old.samples.view(f"V{old.samples.itemsize}"))
+        for new, old in zip(pages, file.pages, strict=True)
+    )

@@ -1,0 +1,152 @@
+"""PNG (third edition, 2025). Chunks are kept as they are, but for what is not to go along; libvips packs the pixels."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from glaze_plugin.errors import BadInput
+from glaze_server.engine.formats import vips
+from glaze_server.engine.formats.file import PictureFile, Wanted, check_claim, damaged, same
+from glaze_server.engine.metadata import KEEP_ALL, Metadata, exif, keeps_text
+from glaze_server.engine.picture import Picture, interpreted
+
+NAME = "png"
+LEVELS = 1
+
+MAGIC = b"\x89PNG\r\n\x1a\n"
+XMP = b"XML:com.adobe.xmp\0\0\0\0\0"
+LOOKS = (b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"mDCV", b"cLLI", b"pHYs")
+"""Chunks that say how the samples are shown."""
+SAMPLES = (b"PLTE", b"tRNS", b"sBIT", b"bKGD", b"hIST", b"IDAT")
+"""Chunks that go with the samples."""
+TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+COPIES = (b"caBX", b"acTL", b"fcTL", b"fdAT", b"eXIf", b"IHDR", b"IEND")
+"""Chunks that hold the picture itself, or are written anew."""
+LINEAR = (90_000, 110_000)
+"""gAMA of linear light is 100,000."""
+INCH = 0.0254
+CHANNELS = {0: 1, 2: 3, 3: 4, 4: 2, 6: 4}
+"""Colour type → channels at most, with a transparent colour one more."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    kind: bytes
+    body: bytes
+
+    @property
+    def whole(self) -> bytes:
+        return (
+            struct.pack(">I", len(self.body))
+            + self.kind
+            + self.body
+            + struct.pack(">I", zlib.crc32(self.kind + self.body))
+        )
+
+    @property
+    def keyword(self) -> bytes:
+        """Of a text."""
+        return self.body.partition(b"\0")[0]
+
+
+def holds(data: bytes) -> bool:
+    return data.startswith(MAGIC)
+
+
+def chunks(data: bytes) -> Iterator[Chunk]:
+    """Up to IEND; raises BadInput for a file that ends before."""
+    at = len(MAGIC)
+    while at + 12 <= len(data):
+        size, kind = struct.unpack_from(">I4s", data, at)
+        if at + 12 + size > len(data):
+            break
+        yield Chunk(kind, data[at + 8 : at + 8 + size])
+        if kind == b"IEND":
+            return
+        at += 12 + size
+    raise damaged(NAME)
+
+
+def decode(data: bytes) -> PictureFile:
+    found = list(chunks(data))
+    bodies = {chunk.kind: chunk.body for chunk in reversed(found)}
+    if found[0].kind != b"IHDR" or len(found[0].body) != 13:
+        raise damaged(NAME)
+    width, height, depth, colour, *_ = struct.unpack(">IIBBBBB", found[0].body)
+    if colour not in CHANNELS:
+        raise damaged(NAME)
+    if b"acTL" in bodies:
+        raise BadInput("several_pages", "This file holds an animation; save one picture alone.")
+    check_claim(width, height, (CHANNELS[colour] + (b"tRNS" in bodies)) * max(1, depth // 8), NAME)
+    samples, image = vips.samples(data, NAME)
+    profile = vips.profile(image)
+    (gamma,) = struct.unpack(">I", bodies[b"gAMA"]) if len(bodies.get(b"gAMA", b"")) == 4 else (0,)
+    linear = LINEAR[0] < gamma < LINEAR[1] and b"sRGB" not in bodies
+    picture = interpreted(samples, vips.CHANNELS[samples.shape[2]], profile, linear)
+    about = Metadata(
+        profile=profile,
+        exif=bodies.get(b"eXIf", b""),
+        xmp=next((chunk.body[len(XMP) :] for chunk in found if chunk.body.startswith(XMP)), b""),
+        texts=dict(_texts(found)),
+        resolution=_resolution(bodies.get(b"pHYs", b"")),
+    )
+    return PictureFile(NAME, (picture,), about, data, narrow=depth < 8 or colour == 3, own=found)
+
+
+def _resolution(body: bytes) -> tuple[float, float] | None:
+    if len(body) != 9 or body[8] != 1:
+        return None
+    across, down, _ = struct.unpack(">IIB", body)
+    return across * INCH, down * INCH
+
+
+def _texts(found: Sequence[Chunk]) -> Iterator[tuple[str, str]]:
+    """Uncompressed texts: those that could go into another format."""
+    for chunk in found:
+        keyword, _, rest = chunk.body.partition(b"\0")
+        if chunk.kind == b"tEXt":
+            yield keyword.decode("latin-1"), rest.decode("latin-1")
+        elif chunk.kind == b"iTXt" and rest[:1] == b"\0" and not chunk.body.startswith(XMP):
+            yield keyword.decode("latin-1"), rest[2:].split(b"\0", 2)[-1].decode("utf-8", "replace")
+
+
+def check(pages: Sequence[Picture]) -> None:
+    if pages[0].model not in ("G", "RGB", "BGR") or not pages[0].integers:
+        raise BadInput("format", "PNG holds gray and RGB of 8 or 16 bits a channel; choose TIFF.")
+
+
+def encode(pages: Sequence[Picture], about: Metadata, file: PictureFile, wanted: Wanted) -> bytes:
+    own: list[Chunk] = file.own if file.format == NAME else []
+    if own and same(pages, file):
+        header, pixels = own[0], [chunk for chunk in own if chunk.kind in SAMPLES]
+    else:
+        interlaced = bool(own and own[0].body[12])
+        options = {"compression": 9, "filter": "all", "interlace": interlaced}
+        packed = list(chunks(vips.packed(pages[0].samples, NAME, **options)))
+        header, pixels = packed[0], [chunk for chunk in packed if chunk.kind in SAMPLES]
+    shown = [chunk for chunk in own if chunk.kind in LOOKS] or _looks(about)
+    block = exif.kept(about.exif, wanted.metadata) if own else about.described
+    told = [Chunk(b"eXIf", block)] if block else []
+    told += [Chunk(b"iTXt", XMP + about.xmp)] if about.xmp else []
+    for chunk in own:
+        if chunk.kind in TEXTS:
+            keyword = chunk.keyword.decode("latin-1")
+            if keyword != "XML:com.adobe.xmp" and keeps_text(keyword, wanted.metadata):
+                told.append(chunk)
+        elif wanted.metadata == KEEP_ALL and chunk.kind not in (*LOOKS, *SAMPLES, *COPIES) and chunk.kind[0] & 0x20:
+            told.append(chunk)
+    before = [chunk for chunk in pixels if chunk.kind != b"IDAT"]
+    rest = [chunk for chunk in pixels if chunk.kind == b"IDAT"]
+    return MAGIC + b"".join(one.whole for one in (header, *shown, *before, *told, *rest, Chunk(b"IEND", b"")))
+
+
+def _looks(about: Metadata) -> list[Chunk]:
+    """How the samples of a picture from another format are shown."""
+    found = [Chunk(b"iCCP", b"icc\0\0" + zlib.compress(about.profile))] if about.profile else []
+    if about.resolution:
+        across, down = (round(value / INCH) for value in about.resolution)
+        found.append(Chunk(b"pHYs", struct.pack(">IIB", across, down, 1)))
+    return found
