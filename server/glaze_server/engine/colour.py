@@ -59,6 +59,9 @@ class Converted:
     def change(self, colours: Floats, seen: Floats, delta: Floats) -> Floats:
         moved = self.back(np.clip(seen + delta, 0, 1)) - self.back(seen)
         moved[~(delta != 0).any(-1)] = 0
+        reach = np.abs(self.seen(colours + moved) - seen).max(-1, keepdims=True)
+        limit = np.abs(delta).max(-1, keepdims=True)  # inks overshoot where the profile mixes them otherwise
+        np.multiply(moved, limit / np.maximum(reach, 1e-9), out=moved, where=reach > limit)
         return moved
 
     def forth(self, colours: Floats) -> Floats:

@@ -127,7 +127,8 @@ def encode(pages: Sequence[Picture], about: Metadata, file: PictureFile, wanted:
         options = {"compression": 9, "filter": "all", "interlace": interlaced}
         packed = list(chunks(vips.packed(pages[0].samples, NAME, **options)))
         header, pixels = packed[0], [chunk for chunk in packed if chunk.kind in SAMPLES]
-    shown = [chunk for chunk in own if chunk.kind in LOOKS] or _looks(about)
+    shown = [chunk for chunk in own if chunk.kind in LOOKS and (chunk.kind != b"iCCP" or about.profile)]
+    shown = shown if own else _looks(about)
     block = exif.kept(about.exif, wanted.metadata) if own else about.described
     told = [Chunk(b"eXIf", block)] if block else []
     told += [Chunk(b"iTXt", XMP + about.xmp)] if about.xmp else []

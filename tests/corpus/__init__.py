@@ -1,0 +1,1 @@
+"""Files made from code, each with known samples and with what must come back (docs/architecture.md says why)."""

@@ -1,0 +1,93 @@
+"""Readers that did not write what they read: libvips writes PNG and WebP, jpeglib JPEG, tifffile TIFF."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import imagecodecs
+import numpy as np
+import pyvips
+from numpy.typing import NDArray
+from PIL import Image, TiffImagePlugin
+
+Samples = NDArray[Any]
+
+
+def png(data: bytes) -> Samples:
+    found = np.asarray(imagecodecs.png_decode(data))
+    return found.reshape(*found.shape[:2], -1)
+
+
+def pillow(data: bytes) -> Samples:
+    with Image.open(io.BytesIO(data)) as image:
+        found = np.asarray(image)
+    return found.reshape(*found.shape[:2], -1)
+
+
+def gray(data: bytes) -> Samples:
+    """Of 1 to 8 bits."""
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image.convert("L"))[:, :, None]
+
+
+def palette(model: str) -> Callable[[bytes], Samples]:
+    def read(data: bytes) -> Samples:
+        with Image.open(io.BytesIO(data)) as image:
+            return np.asarray(image.convert(model))
+
+    return read
+
+
+def tiff(data: bytes, page: int = 0) -> Samples:
+    """By libtiff."""
+    found = np.asarray(imagecodecs.tiff_decode(data, index=page))
+    if found.ndim == 3 and found.shape[0] < 8 < found.shape[2]:
+        found = np.moveaxis(found, 0, -1)
+    return found.reshape(*found.shape[:2], -1)
+
+
+def inks(data: bytes) -> Samples:
+    """CMYK, which imagecodecs' libtiff converts, by libvips' libtiff."""
+    image = pyvips.Image.tiffload_buffer(data)
+    return np.asarray(image.numpy()).reshape(image.height, image.width, image.bands)
+
+
+def dpi(data: bytes) -> Any:
+    with Image.open(io.BytesIO(data)) as image:
+        return image.info.get("dpi")
+
+
+def profile(data: bytes) -> bytes:
+    if data[:2] in (b"II", b"MM"):
+        return bytes(directory(data).get(34675, b""))
+    with Image.open(io.BytesIO(data)) as image:
+        return bytes(image.info.get("icc_profile") or b"")
+
+
+def jpeg_tables(data: bytes) -> Any:
+    """Tables, subsampling, coding, colour transform, orientation and resolution."""
+    with Image.open(io.BytesIO(data)) as image:
+        marks = [image.info.get(name) for name in ("progressive", "adobe_transform", "dpi")]
+        orientation = image.getexif().get(274)
+        return image.quantization, [layer[1:3] for layer in image.layer], marks, orientation  # type: ignore[attr-defined]
+
+
+LAYOUT = (254, 258, 259, 262, 274, 277, 278, 282, 283, 284, 296, 317, 322, 323, 338, 339)
+"""Tags that say how a page lies in its file."""
+
+
+def tiff_layout(data: bytes) -> Any:
+    """By Pillow, which reads directories of every kind."""
+    return [(tag, directory(data).get(tag)) for tag in LAYOUT]
+
+
+def directory(data: bytes) -> TiffImagePlugin.ImageFileDirectory_v2:
+    """The first directory of a TIFF file."""
+    stream = io.BytesIO(data)
+    header = stream.read(16)
+    found = TiffImagePlugin.ImageFileDirectory_v2(header if header[2] == 43 or header[3] == 43 else header[:8])
+    stream.seek(found.next)
+    found.load(stream)
+    return found

@@ -1,0 +1,76 @@
+"""Every file comes back as it was, only cloaked."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from glaze_server.engine import formats
+from tests.corpus import readers
+from tests.corpus.cases import Case, all_cases
+
+CASES = all_cases()
+every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+CAP = 16 / 255
+
+
+def moved(case: Case) -> tuple[bytes, np.ndarray]:
+    """The case's file with a δ in its left half, in patches of 8 px, and that δ (H, W, 1 or 3)."""
+    file = formats.decode(case.data)
+    picture = file.pages[0]
+    shape = picture.seen.shape
+    patches = np.random.default_rng(2).choice([-CAP, CAP], (-(-shape[0] // 8), -(-shape[1] // 8), shape[2]))
+    delta = patches.repeat(8, 0).repeat(8, 1)[: shape[0], : shape[1]].astype(np.float32)
+    delta[:, shape[1] // 2 :] = 0
+    return formats.encode(file, [picture.changed(delta)]), delta
+
+
+def test_the_matrix_is_large() -> None:
+    assert len(CASES) >= 150
+    assert len({case.name for case in CASES}) == len(CASES)
+
+
+@every_case
+def test_unchanged_samples_come_back_to_the_bit(case: Case) -> None:
+    np.testing.assert_array_equal(case.read(case.data), case.samples)
+    file = formats.decode(case.data)
+    written = formats.encode(file, file.pages)
+    back = case.read(written)
+    assert back.dtype == case.samples.dtype
+    np.testing.assert_array_equal(back, case.samples)
+    assert case.keeps(written) == case.keeps(case.data)
+    assert readers.profile(written) == case.profile
+
+
+@every_case
+def test_a_cloak_changes_only_what_it_reaches(case: Case) -> None:
+    written, _ = moved(case)
+    back = case.read(written)
+    assert back.shape == case.samples.shape
+    assert back.dtype == case.samples.dtype
+    before, after = case.samples, back
+    half = before.shape[1] // 2
+    untouched = half + (16 if not case.lossless else 0)  # of a JPEG the blocks that the edge runs through
+    if case.lossless or case.name.startswith("jpeg"):
+        np.testing.assert_array_equal(after[:, untouched:], before[:, untouched:])
+    if case.model.endswith("A"):
+        np.testing.assert_array_equal(after[..., -1], before[..., -1])
+        clear = before[..., -1] == 0
+        if case.lossless:
+            np.testing.assert_array_equal(after[clear], before[clear])
+    assert (after[:, :half] != before[:, :half]).any()
+    if not case.widened:
+        assert case.keeps(written) == case.keeps(case.data)
+
+
+@every_case
+def test_a_cloak_is_seen_as_it_was_meant(case: Case) -> None:
+    """Converted there and back, δ is what it was, but for gamut, rounding and lossy compression."""
+    written, delta = moved(case)
+    before, after = (formats.decode(data).pages[0] for data in (case.data, written))
+    wanted = np.clip(before.seen + delta, 0, 1) - before.seen
+    if after.alpha is not None:
+        wanted = wanted * (before.alpha > 0)  # type: ignore[operator]
+    real = after.seen - before.seen
+    share = float((real * wanted).sum() / (wanted * wanted).sum())
+    assert (0.5 if case.lossless else 0.35) < share < 1.25

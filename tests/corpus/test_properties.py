@@ -1,0 +1,105 @@
+"""For any picture, any mask and any strength: what is not cloaked keeps its bits, what is stays within the cap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from glaze_server.engine import formats
+from glaze_server.engine.colour import AS_SRGB
+from glaze_server.engine.formats import PictureFile
+from tests.corpus import cases, profiles, readers
+from tests.corpus.cases import Samples
+
+CAP = 16 / 255
+DTYPES = {"PNG": ("u1", "u2"), "TIFF": ("u1", "u2", "f2", "f4")}
+
+quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+sides = st.integers(1, 300)
+
+
+@dataclass(frozen=True, repr=False)
+class Made:
+    """A lossless file. name: how it was made."""
+
+    name: str
+    data: bytes
+    samples: Samples
+    model: str
+    container: str
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+@st.composite
+def files(draw: st.DrawFn) -> Made:
+    container = draw(st.sampled_from(sorted(DTYPES)))
+    model = draw(st.sampled_from(["G", "GA", "RGB", "RGBA", *(["CMYK", "Lab"] if container == "TIFF" else [])]))
+    dtype = draw(st.sampled_from([d for d in DTYPES[container] if model not in ("CMYK", "Lab") or d in ("u1", "u2")]))
+    height, width, seed = draw(sides), draw(sides), draw(st.integers(0, 99))
+    samples = cases.painted(model, dtype, height, width, seed)
+    tables = {"G": profiles.GRAY, "R": profiles.RGB, "C": profiles.CMYK, "L": {"none": b""}}
+    which = draw(st.sampled_from(sorted(tables[model[0]])))
+    profile, name = tables[model[0]][which], f"{container} {model} {dtype} {which} {height}x{width} {seed}"
+    if container == "PNG":
+        data = cases.png(samples, cases.COLOURS[model], *cases.icc(profile))
+        return Made(name, data, samples, model, container)
+    options = {"iccprofile": profile} if profile else {}
+    data = cases.tiff(samples, model, compression=draw(st.sampled_from([None, "lzw", "zlib"])), **options)
+    return Made(name, data, samples, model, container)
+
+
+def read(data: bytes, made: Made) -> Samples:
+    if made.container == "PNG":
+        return readers.png(data)
+    return readers.inks(data) if made.model == "CMYK" else readers.tiff(data)
+
+
+def cloaked(file: PictureFile, mask: Samples, strength: float, seed: int) -> tuple[bytes, Samples]:
+    """The file with a random δ of at most strength · CAP inside the mask, and that δ."""
+    shape = file.pages[0].seen.shape
+    delta = np.random.default_rng(seed).uniform(-CAP, CAP, shape).astype(np.float32) * np.float32(strength) * mask
+    return formats.encode(file, [file.pages[0].changed(delta)]), delta
+
+
+@given(files(), st.integers(0, 99))
+@quick
+def test_strength_0_gives_the_same_samples(made: Made, seed: int) -> None:
+    samples = made.samples
+    file = formats.decode(made.data)
+    written, _ = cloaked(file, np.float32(1), 0.0, seed)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(read(written, made), samples)
+
+
+@given(files(), st.floats(0.05, 1), st.integers(0, 99))
+@quick
+def test_a_cloak_stays_within_its_cap_and_its_mask(made: Made, strength: float, seed: int) -> None:
+    samples, model = made.samples, made.model
+    file = formats.decode(made.data)
+    mask = (np.random.default_rng(seed + 1).random(samples.shape[:2]) < 0.5)[..., None].astype(np.float32)
+    written, delta = cloaked(file, mask, strength, seed)
+    back = read(written, made)
+    assert back.dtype == samples.dtype and back.shape == samples.shape
+    outside = ~(delta != 0).any(-1)
+    if model.endswith("A"):
+        np.testing.assert_array_equal(back[..., -1], samples[..., -1])
+        outside |= samples[..., -1] == 0
+    np.testing.assert_array_equal(back[outside], samples[outside])
+    # in the original's units: what the samples would be at the ends of the cap bounds what they are
+    picture = file.pages[0]
+    limit = np.float32(CAP * strength)
+    reach = [picture.changed(np.full_like(delta, sign * limit)).samples.astype(float) for sign in (-1, 1)]
+    colours = samples.shape[2] - model.endswith("A")
+    if picture.space is AS_SRGB and not model.startswith(("CMYK", "Lab")):
+        low, high = (end[..., :colours] for end in reach)
+        assert (back[..., :colours] >= low).all() and (back[..., :colours] <= high).all()
+        top = np.iinfo(samples.dtype).max
+        assert np.abs(back.astype(float) - samples).max() <= np.ceil(limit * top)
+    else:
+        rounding = 2 * colours / 255 if samples.dtype == np.uint8 else 1 / 255
+        change = np.abs(formats.decode(written).pages[0].seen - picture.seen).max()
+        assert change <= 1.1 * limit + rounding
