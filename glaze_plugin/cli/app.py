@@ -12,9 +12,9 @@ from typing import Annotated, Optional
 import typer
 
 from glaze_plugin import __version__
-from glaze_plugin.cli import doctor, install, pictures, service
+from glaze_plugin.cli import doctor, folders, install, pictures, service
 from glaze_plugin.cli.output import complain
-from glaze_plugin.errors import GlazeError
+from glaze_plugin.errors import BadInput, GlazeError
 from glaze_plugin.install import gimp, krita
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -47,7 +47,7 @@ def glaze(
 
 @app.command()
 def protect(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Pictures to cloak.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...|FOLDER", help="Pictures to cloak.")],
     out: Annotated[Optional[str], typer.Option("-o", "--out", metavar="OUT|DIR", help="Where to.")] = None,
     strength: Annotated[float, typer.Option(help="Size of the cloak, 0 to 1; 1 uses the whole visual budget.")] = 1.0,
     quality: Annotated[str, typer.Option(help="preview, standard or thorough.")] = "standard",
@@ -63,9 +63,10 @@ def protect(
         bool, typer.Option("--no-mining", help="Declare in the file that data mining and training are prohibited.")
     ] = False,
     in_place: Annotated[bool, typer.Option("--in-place", help="Overwrite the source files.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on with what comes into the folder.")] = False,
     json: Json = False,
 ) -> None:
-    """Cloak pictures; the sources stay as they are."""
+    """Cloak pictures, or all that are below a folder; the sources stay as they are."""
     settings = {
         "strength": strength,
         "quality": quality,
@@ -76,7 +77,13 @@ def protect(
         "metadata": metadata,
         "no_mining": no_mining,
     }
-    code = pictures.protect(pictures.plan(files, out, in_place, mask, save_target), settings, json)
+    if len(files) == 1 and files[0].is_dir():
+        there = folders.check(files[0], out, in_place, save_target)
+        code = folders.protect(files[0], there, mask, settings, json, watch)
+    elif watch:
+        raise BadInput("options", "--watch goes with one folder.")
+    else:
+        code = pictures.protect(pictures.plan(files, out, in_place, mask, save_target), settings, json)
     if code:
         raise typer.Exit(code)
 

@@ -108,33 +108,42 @@ def protect(errands: list[Errand], settings: dict[str, Any], json: bool) -> int:
     """Cloak each picture; one that fails does not stop the others, Ctrl-C does. Returns the exit code."""
     code = 0
     for errand in errands:
-        try:
-            report = _protect_one(errand, settings, json)
-        except DaemonUnavailable:
-            raise
-        except KeyboardInterrupt:
-            return _failed(errand, Cancelled("cancelled", "Cancelled; nothing was written."), json)
-        except GlazeError as error:
-            code = max(code, _failed(errand, error, json))
-            continue
-        if json:
-            print_json(report)
-        else:
-            console.print(f"{errand.source} → {errand.result}", soft_wrap=True, markup=False)
-            growth = "" if report["growth"] is None else f", {report['growth']:.2f} times the file size"
-            console.print(f"style {report['style']}, {report['seconds']:.0f} s{growth}", markup=False)
-            console.print(figures_table(report))
-            for note in report["notes"]:
-                console.print(note, markup=False)
+        error = attempt(errand, settings, json)
+        if error:
+            code = max(code, error.exit_code)
+        if isinstance(error, Cancelled):
+            break
     return code
 
 
-def _failed(errand: Errand, error: GlazeError, json: bool) -> int:
-    """Tell of one picture's failure and return its exit code."""
+def attempt(errand: Errand, settings: dict[str, Any], json: bool) -> GlazeError | None:
+    """Cloak one picture and tell of it. Returns what kept it from that. Raises DaemonUnavailable."""
+    try:
+        report = _protect_one(errand, settings, json)
+    except DaemonUnavailable:
+        raise
+    except KeyboardInterrupt:
+        return _failed(errand, Cancelled("cancelled", "Cancelled; nothing was written."), json)
+    except GlazeError as error:
+        return _failed(errand, error, json)
+    if json:
+        print_json(report)
+        return None
+    console.print(f"{errand.source} → {errand.result}", soft_wrap=True, markup=False)
+    growth = "" if report["growth"] is None else f", {report['growth']:.2f} times the file size"
+    console.print(f"style {report['style']}, {report['seconds']:.0f} s{growth}", markup=False)
+    console.print(figures_table(report))
+    for note in report["notes"]:
+        console.print(note, markup=False)
+    return None
+
+
+def _failed(errand: Errand, error: GlazeError, json: bool) -> GlazeError:
+    """Tell of one picture's failure."""
     if json:
         print_json({"source": str(errand.source), "error": error_object(error)})
     complain(error, str(errand.source))
-    return error.exit_code
+    return error
 
 
 def _protect_one(errand: Errand, settings: dict[str, Any], json: bool) -> dict[str, Any]:

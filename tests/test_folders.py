@@ -1,0 +1,129 @@
+"""A folder of pictures: every one is cloaked once, failures are listed, and a watched folder takes what comes."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from glaze_plugin.cli import folders
+from tests.conftest import Glaze
+
+QUICK = ("--quality", "preview", "--style", "weave", "--json")
+pytestmark = pytest.mark.usefixtures("own_home", "tiny_engine")
+
+
+@pytest.fixture
+def tiny_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Daemons that are started from now on compute with `tests.corpus.quick_tasks`."""
+    monkeypatch.setenv("GLAZE_TASKS", "tests.corpus.quick_tasks")
+
+
+@pytest.fixture
+def album(painting: Path) -> Path:
+    """Three pictures in two folders, one that is none, and what is no picture at all."""
+    album = painting.parent / "my album"
+    (album / "deep er").mkdir(parents=True)
+    (album / ".hidden").mkdir()
+    for name in ("a.png", "deep er/b.png", "deep er/ü.PNG", ".hidden/c.png"):
+        shutil.copy(painting, album / name)
+    (album / "broken.png").write_bytes(b"not a picture")
+    (album / "notes.txt").write_text("not for us")
+    return album
+
+
+def lines(output: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in output.splitlines()]
+
+
+def below(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_every_picture_below_a_folder_is_cloaked_and_failures_are_listed(glaze: Glaze, album: Path) -> None:
+    done = glaze("protect", album, "-o", "out", *QUICK)
+    assert done.returncode == 2
+    *_, summary = lines(done.stdout)
+    assert (summary["cloaked"], summary["skipped"]) == (3, 0)
+    assert [Path(name).name for name in summary["failures"]] == ["broken.png"]
+    assert below(album.parent / "out") == {"a.png", "deep er/b.png", "deep er/ü.PNG", folders.LEDGER}
+    with Image.open(album.parent / "out" / "a.png") as image:
+        assert image.size == (96, 80)
+
+
+def test_what_was_done_is_done_once(glaze: Glaze, album: Path) -> None:
+    (album / "broken.png").unlink()
+    glaze("protect", album, "-o", "out", *QUICK)
+    again = glaze("protect", album, "-o", "out", *QUICK)
+    assert again.returncode == 0, again.stderr
+    assert lines(again.stdout) == [{"cloaked": 0, "skipped": 3, "failures": {}}]
+    (album.parent / "out" / "a.png").unlink()
+    shutil.copy(album.parent / "painting.png", album / "new.png")
+    with Image.open(album / "deep er" / "b.png") as image:
+        image.rotate(180).save(album / "deep er" / "b.png")
+    *_, summary = lines(glaze("protect", album, "-o", "out", *QUICK).stdout)
+    assert (summary["cloaked"], summary["skipped"]) == (3, 1)
+    *_, summary = lines(glaze("protect", album, "-o", "out", "--strength", "0.5", *QUICK).stdout)
+    assert (summary["cloaked"], summary["skipped"]) == (4, 0)
+
+
+def test_the_results_may_lie_in_the_folder_itself(glaze: Glaze, album: Path) -> None:
+    (album / "broken.png").unlink()
+    for cloaked in (3, 0):
+        *_, summary = lines(glaze("protect", album, "-o", album / "cloaked", *QUICK).stdout)
+        assert summary["cloaked"] == cloaked
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ((), "say with -o to which folder"),
+        (("-o", "my album"), "would overwrite their sources"),
+        (("-o", "x", "--in-place"), "go with files alone"),
+        (("-o", "painting.png"), "cannot be made"),
+    ],
+)
+def test_a_folder_without_a_place_for_results_is_refused(
+    glaze: Glaze, album: Path, options: tuple[str, ...], sentence: str
+) -> None:
+    done = glaze("protect", album, *options)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_watching_goes_with_a_folder(glaze: Glaze, painting: Path) -> None:
+    done = glaze("protect", painting, "--watch")
+    assert (done.returncode, done.stderr) == (2, "--watch goes with one folder.\n")
+
+
+def test_a_watched_folder_takes_what_comes_until_ctrl_c(album: Path, painting: Path) -> None:
+    out = album.parent / "out"
+    command = [sys.executable, "-m", "glaze_plugin.cli", "protect", str(album), "-o", str(out), "--watch", *QUICK]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ)
+    try:
+        wait_for(out / "a.png", process)
+        shutil.copy(painting, album / "later.png")
+        wait_for(out / "later.png", process)
+    finally:
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+    assert process.returncode == 2, errors  # broken.png
+    assert lines(output)[-1]["cloaked"] == 4
+    assert "Traceback" not in errors
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.1)
