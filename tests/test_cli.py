@@ -186,7 +186,10 @@ def truncated(meadow: Image.Image) -> bytes:
 
 BAD = {
     "missing.png": (None, "There is no file missing.png."),
-    "text.png": (b"hello, this is a text\n" * 40, "This is not a PNG, JPEG, WebP or TIFF picture."),
+    "text.png": (
+        b"hello, this is a text\n" * 40,
+        "This is no picture of a kind that Glaze reads: PNG, JPEG, WebP, TIFF, AVIF, OpenEXR, PSD, KRA or ORA.",
+    ),
     "empty.png": (b"", "The file is empty."),
     "cut.png": (truncated, "This PNG file is damaged or cut short."),
     "dot.png": ((1, 1), "This picture is one flat colour: there is no style in it to protect."),

@@ -16,7 +16,7 @@ from typing import Any
 
 from glaze_plugin import __version__
 from glaze_plugin.cli.output import complain, console, error_object, print_json
-from glaze_plugin.cli.pictures import SUFFIXES, Errand, attempt, read, writable
+from glaze_plugin.cli.pictures import READ_ONLY, SUFFIXES, Errand, attempt, read, result_name, writable
 from glaze_plugin.errors import BadInput, Cancelled, GlazeError
 
 LEDGER = ".glaze-done.json"
@@ -101,7 +101,7 @@ def pictures(folder: Path, out: Path) -> Iterator[Path]:
             name for name in folders if not name.startswith(".") and (here / name).resolve() != out.resolve()
         )
         for name in sorted(files):
-            if Path(name).suffix.lower() in SUFFIXES and not name.startswith("."):
+            if Path(name).suffix.lower() in SUFFIXES.keys() | READ_ONLY.keys() and not name.startswith("."):
                 yield here / name
 
 
@@ -153,7 +153,8 @@ def _one(
 ) -> bool:
     """Cloak one picture, unless that was done. Returns whether to go on."""
     name = path.relative_to(folder).as_posix()
-    result = out / path.relative_to(folder)
+    own_name, format = result_name(path)
+    result = out / path.relative_to(folder).with_name(own_name)
     try:
         masked = read(mask) if mask else b""
         key = _hash(read(path) + masked + json_.dumps([__version__, settings], sort_keys=True).encode())
@@ -166,7 +167,7 @@ def _one(
     except OSError as error:
         sentence = f"The folder {result.parent} cannot be made: {error.strerror}."
         return _note(path, BadInput("unwritable", sentence), tally)
-    failed = attempt(Errand(path, result, "", mask, None), settings, json)
+    failed = attempt(Errand(path, result, format, mask, None), settings, json)
     if failed:
         tally.failures[str(path)] = failed
         return not isinstance(failed, Cancelled)

@@ -13,7 +13,12 @@ from glaze_plugin.cli.output import complain, console, error_object, figures_tab
 from glaze_plugin.cli.service import connected
 from glaze_plugin.errors import BadInput, Cancelled, DaemonUnavailable, GlazeError
 
-SUFFIXES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".tif": "tiff", ".tiff": "tiff"}
+SUFFIXES = {
+    **{".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".tif": "tiff", ".tiff": "tiff"},
+    **{".avif": "avif", ".exr": "exr"},
+}
+READ_ONLY = {".kra": ".png", ".ora": ".png", ".psd": ".tif", ".psb": ".tif"}
+"""Documents of painting programs, whose merged picture is cloaked → what the result's name ends in."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,12 @@ def format_of(path: Path) -> str:
         raise BadInput("format", f"The name {path.name} should end in {', '.join(SUFFIXES)}.") from None
 
 
+def result_name(source: Path) -> tuple[str, str]:
+    """The name that a result has by itself, and its format ("" for the source's own)."""
+    suffix = READ_ONLY.get(source.suffix.lower(), "")
+    return (source.name + suffix, SUFFIXES[suffix]) if suffix else (source.name, "")
+
+
 def plan(files: list[Path], out: str | None, in_place: bool, mask: Path | None, target: Path | None) -> list[Errand]:
     """What to do with each file. out: a file, or a folder where it is one, ends in a slash, or several files go there.
 
@@ -81,12 +92,13 @@ def plan(files: list[Path], out: str | None, in_place: bool, mask: Path | None, 
     for source in files:
         if in_place:
             result, format = source, ""
+            if source.suffix.lower() in READ_ONLY:
+                raise BadInput("format", f"{source.name} can be read, but not written; leave --in-place out.")
         elif out and not folder:
             result, format = Path(out), format_of(Path(out))
         else:
-            result, format = (folder or source.parent) / f"{source.stem}-glazed{source.suffix}", ""
-            if folder:
-                result = folder / source.name
+            name, format = result_name(source)
+            result = folder / name if folder else source.with_name(name).with_stem(f"{Path(name).stem}-glazed")
         errands.append(Errand(source, result, format, mask, target))
     sources = {source.resolve() for source in files}
     results = [errand.result.resolve() for errand in errands]

@@ -5,16 +5,22 @@ from __future__ import annotations
 import io
 import itertools
 import struct
+import tempfile
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import imagecodecs
 import numpy as np
+import OpenEXR
+import pyvips
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image
+from psd_tools import PSDImage
 
 from tests.corpus import profiles, readers
 
@@ -250,5 +256,48 @@ def tiff_cases() -> Iterator[Case]:
     yield tiff_case("double", "RGB", "f8", compression="zlib")
 
 
+def exr_cases() -> Iterator[Case]:
+    """Written by OpenEXR, as the engine's are, and read by a few lines: OpenEXR has no second reader in Python."""
+    for model, dtype in itertools.product(("G", "RGB", "RGBA"), ("f2", "f4")):
+        samples = painted(model, dtype)
+        if model == "RGBA":
+            samples[..., :3] *= samples[..., 3:]
+        planes = {name: np.ascontiguousarray(samples[..., i]) for i, name in enumerate("Y" if model == "G" else model)}
+        header = {"compression": OpenEXR.NO_COMPRESSION, "type": OpenEXR.scanlineimage, "owner": "Ann"}
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "made.exr")
+            with OpenEXR.File(header, {**planes, "Z": np.ascontiguousarray(planes[min(planes)])}) as file:
+                file.write(str(path))
+            data = path.read_bytes()
+        yield Case(f"exr-{model}-{dtype}", data, samples, readers.exr, model, keeps=lambda data: b"owner" in data)
+
+
+def avif_cases() -> Iterator[Case]:
+    for bits, name in itertools.product((8, 10, 12), ("none", "p3")):
+        image = pyvips.Image.new_from_array(painted("RGB", "u1" if bits == 8 else "u2"))
+        image = image.copy(interpretation="srgb" if bits == 8 else "rgb16")
+        if profiles.RGB[name]:
+            image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profiles.RGB[name])
+        data = image.heifsave_buffer(compression="av1", bitdepth=bits, Q=70)
+        seen = readers.avif(data)
+        yield Case(f"avif-{bits}-{name}", data, seen, readers.avif, "RGB", profiles.RGB[name], False)
+
+
+def merged_cases() -> Iterator[tuple[str, bytes, Samples, str]]:
+    """Documents of painting programs: name, bytes, samples, and the format that they are written in."""
+    for mimetype, dtype in itertools.product(("application/x-krita", "image/openraster"), ("u1", "u2")):
+        data = io.BytesIO()
+        with zipfile.ZipFile(data, "w") as archive:
+            archive.writestr("mimetype", mimetype)
+            archive.writestr("mergedimage.png", png(painted("RGBA", dtype), 6))
+        yield f"{mimetype[-5:]}-{dtype}", data.getvalue(), painted("RGBA", dtype), "png"
+    for model, mode in (("G", "L"), ("RGB", "RGB"), ("CMYK", "CMYK")):
+        data = io.BytesIO()
+        PSDImage.frompil(Image.fromarray(painted(model, "u1").squeeze(), mode)).save(data)
+        shown = PSDImage.open(io.BytesIO(data.getvalue())).topil()
+        assert shown is not None
+        yield f"psd-{model}", data.getvalue(), np.asarray(shown).reshape(HEIGHT, WIDTH, -1), "tiff"
+
+
 def all_cases() -> list[Case]:
-    return [*png_cases(), *jpeg_cases(), *webp_cases(), *tiff_cases()]
+    return [*png_cases(), *jpeg_cases(), *webp_cases(), *tiff_cases(), *exr_cases(), *avif_cases()]

@@ -120,13 +120,14 @@ def nuisances() -> Iterator[tuple[str, bytes]]:
 def flipped(seed: int) -> Iterator[tuple[str, bytes]]:
     """Sound files of every kind with one to four bits flipped."""
     dice = random.Random(seed)
-    sound = [case for case in cases.all_cases() if len(case.data) < 40_000]
+    sound = [(case.name, case.data) for case in cases.all_cases() if len(case.data) < 40_000]
+    sound += [(name, data) for name, data, *_ in cases.merged_cases()]
     for number in range(FLIPS):
-        case = dice.choice(sound)
-        data = bytearray(case.data)
+        name, original = dice.choice(sound)
+        data = bytearray(original)
         for _ in range(dice.randint(1, 4)):
             data[dice.randrange(len(data))] ^= 1 << dice.randrange(8)
-        yield f"{number}-{case.name}", bytes(data)
+        yield f"{number}-{name}", bytes(data)
 
 
 def outcome(data: bytes) -> tuple[str, str]:

@@ -7,7 +7,8 @@ import pytest
 
 from glaze_server.engine import formats
 from tests.corpus import readers
-from tests.corpus.cases import Case, all_cases
+from tests.corpus.cases import Case, Samples, all_cases, merged_cases
+from tests.engine.conftest import refusal
 
 CASES = all_cases()
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -74,3 +75,24 @@ def test_a_cloak_is_seen_as_it_was_meant(case: Case) -> None:
     real = after.seen - before.seen
     share = float((real * wanted).sum() / (wanted * wanted).sum())
     assert (0.5 if case.lossless else 0.35) < share < 1.25
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.95])
+@pytest.mark.parametrize("name", ["exr-RGBA-f2", "avif-10-p3", "tiff-tiled-u2", "jpeg-ycck-444"])
+def test_a_file_cut_short_is_refused(name: str, share: float) -> None:
+    data = next(case.data for case in CASES if case.name == name)
+    with refusal("damaged"):
+        formats.decode(data[: int(len(data) * share)])
+
+
+@pytest.mark.parametrize(("name", "data", "samples", "format"), list(merged_cases()), ids=lambda value: str(value)[:20])
+def test_the_merged_picture_of_a_document_is_cloaked_into_a_file_of_another_kind(
+    name: str, data: bytes, samples: Samples, format: str
+) -> None:
+    file = formats.decode(data)
+    np.testing.assert_array_equal(file.pages[0].samples, samples)
+    read = readers.png if format == "png" else readers.inks
+    np.testing.assert_array_equal(read(formats.encode(file, file.pages, format)), samples)
+    with refusal("format") as caught:
+        formats.encode(file, file.pages)
+    assert "name a PNG or TIFF file" in caught.value.sentence

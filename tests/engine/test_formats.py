@@ -390,7 +390,7 @@ CLEAR = file_bytes(Image.fromarray(random_samples(np.uint8, 4)))
         (DEEP, "jpeg", "JPEG cannot hold 16 bits"),
         (DEEP, "webp", "WEBP cannot hold 16 bits"),
         (CLEAR, "jpeg", "JPEG cannot hold transparency"),
-        (CLEAR, "gif", "PNG, JPEG, WebP and TIFF"),
+        (CLEAR, "gif", "PNG, JPEG, WebP, TIFF, AVIF and OpenEXR"),
     ],
 )
 def test_a_format_that_cannot_hold_the_picture_is_refused(data: bytes, format: str, reason: str) -> None:

@@ -7,16 +7,17 @@ from types import ModuleType
 from typing import cast
 
 from glaze_plugin.errors import BadInput, GlazeError
-from glaze_server.engine.formats import jpeg, png, tiff, webp
+from glaze_server.engine.formats import avif, exr, jpeg, painting, photoshop, png, tiff, webp
 from glaze_server.engine.formats.file import Codec, PictureFile, Wanted, damaged
 from glaze_server.engine.picture import Picture
 
 __all__ = ["WRITTEN", "Codec", "PictureFile", "Wanted", "check_format", "decode", "encode", "levels", "lossy"]
 
-MODULES: tuple[ModuleType, ...] = (png, jpeg, webp, tiff)
+MODULES: tuple[ModuleType, ...] = (png, jpeg, webp, tiff, avif, exr, photoshop, painting)
 CODECS = {module.NAME: cast(Codec, module) for module in MODULES}
-WRITTEN = tuple(CODECS)
+WRITTEN = ("png", "jpeg", "webp", "tiff", "avif", "exr")
 """Formats that can be asked for."""
+READ_ONLY = tuple(name for name in CODECS if name not in WRITTEN)
 
 
 def decode(data: bytes) -> PictureFile:
@@ -25,7 +26,10 @@ def decode(data: bytes) -> PictureFile:
         raise BadInput("empty", "The file is empty.")
     codec = next((codec for codec in CODECS.values() if codec.holds(data)), None)
     if codec is None:
-        raise BadInput("not_a_picture", "This is not a PNG, JPEG, WebP or TIFF picture.")
+        raise BadInput(
+            "not_a_picture",
+            "This is no picture of a kind that Glaze reads: PNG, JPEG, WebP, TIFF, AVIF, OpenEXR, PSD, KRA or ORA.",
+        )
     try:
         return codec.decode(data)
     except GlazeError:
@@ -39,8 +43,12 @@ def decode(data: bytes) -> PictureFile:
 def check_format(file: PictureFile, format: str) -> str:
     """The format to write, "" meaning the file's own. Raises BadInput where it cannot hold the pictures."""
     format = format or file.format
+    if format in READ_ONLY:
+        raise BadInput(
+            "format", f"Glaze reads {format.upper()} files but does not write them; name a PNG or TIFF file."
+        )
     if format not in WRITTEN:
-        raise BadInput("format", f"Glaze writes PNG, JPEG, WebP and TIFF files, not {format!r}.")
+        raise BadInput("format", f"Glaze writes PNG, JPEG, WebP, TIFF, AVIF and OpenEXR files, not {format!r}.")
     if len(file.pages) > 1 and format != "tiff":
         raise BadInput("format", f"{format.upper()} holds one picture, and this file holds {len(file.pages)}.")
     if format != file.format:
@@ -62,4 +70,9 @@ def encode(file: PictureFile, pages: Sequence[Picture], format: str = "", wanted
     """The bytes of `pages`, which are `file`'s with other samples, in a format that `check_format` allows."""
     wanted, format = wanted or Wanted(), check_format(file, format)
     about = file.about.kept(wanted.metadata, wanted.no_mining)
-    return CODECS[format].encode(pages, about, file, wanted)
+    try:
+        return CODECS[format].encode(pages, about, file, wanted)
+    except (GlazeError, MemoryError):
+        raise
+    except Exception as error:  # whatever a strange file makes a library raise
+        raise BadInput("format", f"This picture cannot be written as {format.upper()}.") from error

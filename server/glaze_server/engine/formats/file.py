@@ -88,6 +88,16 @@ def check_claim(width: int, height: int, bytes_per_pixel: float, format: str) ->
         )
 
 
+def check_bytes(size: float, format: str) -> None:
+    """Refuse what a packed part of a file would take once it is unpacked."""
+    free = free_memory()
+    if free is not None and COPIES * size > free:
+        raise BadInput(
+            "memory",
+            f"Reading this {format.upper()} file takes {_gb(COPIES * size)} of memory, and {_gb(free)} are free.",
+        )
+
+
 def _gb(size: float) -> str:
     return f"{size / 1e9:.1f} GB"
 

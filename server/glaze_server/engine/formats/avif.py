@@ -1,0 +1,77 @@
+"""AVIF of 8 to 12 bits, by libvips. A file does not say with which quality it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyvips
+
+from glaze_plugin.errors import BadInput
+from glaze_server.engine.formats import vips
+from glaze_server.engine.formats.file import PictureFile, Wanted, check_claim, damaged, same
+from glaze_server.engine.metadata import Metadata, exif
+from glaze_server.engine.picture import Picture, interpreted
+
+NAME = "avif"
+QUALITIES = (50, 65, 80, 90, 97)
+LEVELS = len(QUALITIES)
+
+
+def holds(data: bytes) -> bool:
+    return data[4:8] == b"ftyp" and data[8:12] in (b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1")
+
+
+def decode(data: bytes) -> PictureFile:
+    brands = data[8 : int.from_bytes(data[:4], "big")]
+    if b"avif" not in brands or b"avis" in brands[:4]:
+        raise BadInput(
+            "several_pages" if b"avis" in brands else "heic",
+            "Of this family AVIF pictures are read, not HEIC and not animations.",
+        )
+    try:
+        image = pyvips.Image.heifload_buffer(data, fail_on="error")
+        bits = image.get("bits-per-sample")
+        check_claim(image.width, image.height, image.bands * 2, NAME)
+        found = np.ascontiguousarray(image.numpy()).reshape(image.height, image.width, image.bands)
+    except pyvips.Error as error:
+        raise damaged(NAME) from error
+    profile = vips.profile(image)
+    block, packet = (bytes(image.get(name)) if image.get_typeof(name) else b"" for name in ("exif-data", "xmp-data"))
+    about = Metadata(profile=profile, exif=block.removeprefix(b"Exif\0\0"), xmp=packet)
+    picture = interpreted(found, vips.CHANNELS[image.bands], profile)
+    return PictureFile(NAME, (picture,), about, data, lossy=True, own=(bits, block, packet))
+
+
+def check(pages: Sequence[Picture]) -> None:
+    if pages[0].model not in ("G", "RGB", "BGR") or not pages[0].integers:
+        raise BadInput("format", "AVIF holds gray and RGB; choose TIFF.")
+    if pages[0].has_alpha:
+        raise BadInput("format", "AVIF would change the transparency; choose PNG or WebP.")
+
+
+def encode(pages: Sequence[Picture], about: Metadata, file: PictureFile, wanted: Wanted) -> bytes:
+    if file.format == NAME and same(pages, file):
+        return _blotted(file, about)
+    check(pages)
+    bits = file.own[0] if file.format == NAME else 8 if pages[0].samples.dtype == np.uint8 else 12
+    image = pyvips.Image.new_from_array(pages[0].samples)
+    image = image.copy(interpretation="rgb16" if image.format == "ushort" else "srgb")
+    for name, block in (("icc-profile-data", about.profile), ("exif-data", about.described), ("xmp-data", about.xmp)):
+        if block:
+            image.set_type(pyvips.GValue.blob_type, name, (b"Exif\0\0" if name == "exif-data" else b"") + block)
+    quality = QUALITIES[wanted.level if file.format == NAME else -1]
+    keep = {"keep": "all" if about.profile or about.described or about.xmp else "none"}
+    options = {"compression": "av1", "Q": quality, "bitdepth": bits, "effort": 3, "subsample_mode": "off", **keep}
+    written: bytes = image.heifsave_buffer(**options)
+    return written
+
+
+def _blotted(file: PictureFile, about: Metadata) -> bytes:
+    """The file with what stays behind overwritten at its place."""
+    data, (_, block, packet) = file.data, file.own
+    blocks = {block.removeprefix(b"Exif\0\0"): exif.write(*exif.read(about.exif)[:2]), packet: about.xmp}
+    for old, new in blocks.items():
+        if old and old != new:
+            data = data.replace(old, new[: len(old)].ljust(len(old), b" " if old is packet else b"\0"))
+    return data
