@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -108,7 +107,9 @@ def free_memory() -> float | None:
     with suppress(OSError, ValueError, IndexError):
         lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
         found.append(float(lines["MemAvailable"].split()[0]) * 1024)
-    with suppress(OSError, ValueError, IndexError):
+    with suppress(ImportError, OSError, ValueError, IndexError):
+        import resource  # not on Windows
+
         limit = resource.getrlimit(resource.RLIMIT_AS)[0]
         if limit != resource.RLIM_INFINITY:
             pages = int(Path("/proc/self/statm").read_text().split()[0])
