@@ -25,10 +25,16 @@ from glaze_plugin import places
 from glaze_plugin.errors import BadInput, GlazeError
 
 CORE = 768
-LEAST_CORE = 192
-"""px of a tile without its halo, at first and at least; multiples of every encoder's stride."""
-HALF_SINCE = (7, 0)
-"""CUDA compute capability from which half precision is faster than full."""
+LEAST_CORE, MOST_CORE = 192, 3072
+"""px of a tile without its halo, at first, at least and at most; multiples of every encoder's stride."""
+GRID = 64
+"""px; what tiles are multiples of."""
+PX_BYTES = 3400
+"""Bytes that the gradient of the largest encoders takes for each px of a tile and each byte of a number."""
+SHARE = 0.7
+"""Of a card's free memory that a tile may take; the rest is for networks and for what is judged beside it."""
+HALF_SINCE, BRIEF_SINCE = (7, 0), (8, 0)
+"""CUDA compute capability from which float16, then bfloat16, whose range no encoder exceeds, is faster than float32."""
 PLANES = 12
 """Planes of a picture's size that a job holds at once."""
 PAYS = 1.3
@@ -75,20 +81,17 @@ class Device:
         placed: Network = _copied(network, self.name, self.dtype)
         return placed
 
-    def free(self) -> int:
-        """Bytes of memory that are free on a graphics card; 0 where that is not known, and for everything else."""
-        if torch.device(self.name).type == "cuda":
-            with suppress(RuntimeError):
-                return torch.cuda.mem_get_info(self.name)[0]
-        return 0
-
     def __str__(self) -> str:
         """In words, for an artist."""
         kind = torch.device(self.name).type
         if kind == "cpu":
             threads = torch.get_num_threads()
             return f"CPU, {threads} thread{'s' * (threads > 1)}" + ", bfloat16" * bool(self.half)
-        names = {"cuda": torch.cuda.get_device_name, "mps": lambda _: "Apple graphics processor"}
+        names = {
+            "cuda": torch.cuda.get_device_name,
+            "xpu": torch.xpu.get_device_name,
+            "mps": lambda _: "Apple graphics processor",
+        }
         name = names.get(kind, str)(self.name)
         return f"{name}, {'half' if self.half else 'full'} precision"
 
@@ -104,17 +107,47 @@ def _copied(network: Any, name: str, dtype: torch.dtype) -> Any:
 def choose() -> Device:
     """The device that GLAZE_DEVICE names, else the fastest that computes. Raises BadInput where the named one fails."""
     named = os.environ.get("GLAZE_DEVICE")
-    name = next((name for name in ([named] if named else ["cuda", "mps", "cpu"]) if _computes(name)), None)
+    name = next((name for name in ([named] if named else ["cuda", "xpu", "mps", "cpu"]) if _computes(name)), None)
     if name is None:
         raise BadInput(
             "device",
             f"The device {named!r}, which GLAZE_DEVICE names, cannot be used on this computer.",
-            "Set it to cpu, cuda, cuda:1 or mps, or leave it unset.",
+            "Set it to cpu, cuda, cuda:1, xpu or mps, or leave it unset.",
         )
+    device = Device(name, _half(name))
+    memory = free_memory(device)
+    return device if memory is None else replace(device, core=_core(memory, device.dtype.itemsize))
+
+
+def _half(name: str) -> str:
     kind = torch.device(name).type
-    if kind == "cuda" and torch.cuda.get_device_capability(name) >= HALF_SINCE:
-        return Device(name, "float16")
-    return Device(name, "bfloat16" if kind == "cpu" and _bfloat16_pays() else "")
+    if kind == "cpu":
+        return "bfloat16" if _bfloat16_pays() else ""
+    if kind == "xpu":
+        return "bfloat16"
+    if kind == "cuda":
+        since = torch.cuda.get_device_capability(name)
+        if since >= BRIEF_SINCE and not torch.version.hip:  # AMD numbers its cards otherwise
+            return "bfloat16"
+        return "float16" if since >= HALF_SINCE else ""
+    return ""
+
+
+def free_memory(device: Device) -> int | None:
+    """Bytes that are free on a graphics card; None for the CPU, and where the system does not tell."""
+    kind = torch.device(device.name).type
+    with suppress(RuntimeError, AssertionError, AttributeError):
+        if kind in ("cuda", "xpu"):
+            return int(torch.get_device_module(device.name).mem_get_info(torch.device(device.name))[0])
+        if kind == "mps":
+            return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
+    return None
+
+
+def _core(memory: int, itemsize: int) -> int:
+    """px of the largest tile whose gradient fits: 192 with 2 GB, 576 with 5, 1536 with 27 in half precision."""
+    side = int((SHARE * memory / (PX_BYTES * itemsize)) ** 0.5) - 2 * GRID  # GRID is the halo's width, too
+    return min(max(side // LEAST_CORE * LEAST_CORE, LEAST_CORE), MOST_CORE)
 
 
 def _bfloat16_pays() -> bool:
@@ -180,7 +213,7 @@ class Compute:
 
     def home(self, canvas: Tensor) -> str:
         """Where the planes of a job best lie: on the device if they take little of its memory, else on the CPU."""
-        return self.device.name if PLANES * canvas.nbytes < self.device.free() / 4 else CPU.name
+        return self.device.name if PLANES * canvas.nbytes < (free_memory(self.device) or 0) / 4 else CPU.name
 
     def run(self, work: Callable[[Device], Answer], who: str, half: bool = False) -> Answer:
         """What `work` gives, all finite; repeated with less where the device fails.
@@ -211,7 +244,9 @@ class Compute:
         if not on_cpu:
             torch.get_device_module(device.name).empty_cache()
         if device.core > LEAST_CORE:
-            self._go_on(replace(device, core=max(device.core // 2, LEAST_CORE)), f"{short} in smaller tiles.")
+            self._go_on(
+                replace(device, core=max(device.core // 2 // GRID * GRID, LEAST_CORE)), f"{short} in smaller tiles."
+            )
         elif not on_cpu:
             self._go_on(CPU, f"{short} on the CPU.")
         else:

@@ -1,13 +1,13 @@
-"""The registry of latent encoders Φ: names, where their weights are, and loading them.
+"""The latent encoders Φ: finding their weights on this computer and loading them. `catalogue` knows what there is.
 
-An entry is a few lines. Weights are embedded in this package, or lie in the artist's own encoder folder
-(`glaze_plugin.places.models`) under the entry's file name, as safetensors or a state dict.
+Weights are embedded in this package, or lie in the artist's encoder folder (`glaze_plugin.places.models`): in a folder
+of the encoder's name as `glaze models pull` puts them there, or as a file that the artist put there. Nothing here
+touches the network.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -18,92 +18,146 @@ from torch import Tensor, nn
 
 from glaze_plugin import places
 from glaze_plugin.errors import BadInput, GlazeError
-from glaze_server.engine.device import CPU, Device
-from glaze_server.engine.networks import embedded_network, taef2_network
+from glaze_server.engine import autoencoders, pulled
+from glaze_server.engine.catalogue import MODELS, Model
+from glaze_server.engine.device import CPU, LEAST_CORE, Device, free_memory
+from glaze_server.engine.networks import embedded_network, taef2_network, taesana_network
 
 STRIDE = 8
-"""px of the picture for one px of the latent, for every encoder here."""
+"""px of the picture for one px of the latent, where an encoder says nothing else."""
 
 EMBEDDED = Path(__file__).parent / "weights"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One encoder. about: what it stands for, said to an artist. files: names that its weights may have."""
-
-    name: str
-    about: str
-    licence: str
-    build: Callable[[], nn.Module]
-    files: tuple[str, ...]
-
-
-REGISTRY = {
-    entry.name: entry
-    for entry in (
-        Entry(
-            "embedded",
-            "small encoder that Glaze brings along, distilled from the tiny FLUX.2 autoencoder",
-            "MIT",
-            embedded_network,
-            ("embedded.safetensors",),
-        ),
-        Entry(
-            "taef2",
-            "tiny FLUX.2 autoencoder (TAEF2)",
-            "MIT",
-            taef2_network,
-            ("taef2_encoder.safetensors", "taef2_encoder.pth"),
-        ),
-    )
-}
-
 DEFAULT = ("embedded",)
+OWN_NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
+    "embedded": (embedded_network, 8),
+    "taef2": (taef2_network, 8),
+    "taesana": (taesana_network, 32),
+}
+"""Encoders that diffusers does not build: network, stride."""
+HUB_PREFIX = "encoder.layers."
+"""Before the names of an encoder's weights in files that hold a decoder too."""
+SINGLE_FILES = {(4, True): MODELS["sd15"].published, (16, False): MODELS["flux1"].published}
+"""What a single file may be, by latent channels and whether a convolution follows. Models that share both differ in a
+factor and an offset alone, which a relative distance does not see."""
+REGISTRY = MODELS
+AUTO = "auto"
 
 
 class Encoder:
-    """A loaded encoder: pictures in [0, 1], (N, 3, H, W) of any size → latents (N, C, ⌈H/8⌉, ⌈W/8⌉)."""
+    """A loaded encoder: pictures in [0, 1], (N, 3, H, W) of any size → latents (N, C, ⌈H/stride⌉, ⌈W/stride⌉)."""
 
-    def __init__(self, name: str, network: nn.Module) -> None:
+    stride: int = STRIDE
+
+    def __init__(self, name: str, network: nn.Module, stride: int = STRIDE) -> None:
         self.name = name
+        self.stride = stride
         self._network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
     def __call__(self, x: Tensor, device: Device = CPU) -> Tensor:
         """The latent, where x is and in its precision; computed on `device`, through which gradients come back."""
         height, width = x.shape[-2:]
-        padded = F.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="replicate").to(device.name, device.dtype)
-        latent: Tensor = device.place(self._network)(padded.contiguous(memory_format=torch.channels_last))
+        more = (0, -width % self.stride, 0, -height % self.stride)
+        padded = F.pad(x, more, mode="replicate").to(device.name, device.dtype)
+        network = device.place(self._network)
+        autoencoders.checkpoint(network, device.core <= LEAST_CORE)
+        latent: Tensor = network(padded.contiguous(memory_format=torch.channels_last))
         return latent.to(x)
 
 
-def weights_file(entry: Entry) -> Path | None:
-    """Where the entry's weights are, or None where they are not on this machine."""
-    candidates = [folder / file for folder in (EMBEDDED, places.models()) for file in entry.files]
-    return next((path for path in candidates if path.exists()), None)
+def weights_file(model: Model) -> Path | None:
+    """Where the entry's weights are, or None where they are not on this computer."""
+    folder = places.models()
+    by_hand = [folder / name for name in model.by_hand]
+    if model.name in DEFAULT:
+        by_hand.append(EMBEDDED / f"{model.name}.safetensors")
+    pulled_ones = [folder / model.name / file.name for file in model.files]
+    if pulled_ones and all(path.exists() for path in pulled_ones):
+        return pulled_ones[-1]
+    return next((path for path in by_hand if path.exists()), None)
+
+
+def own() -> dict[str, Path]:
+    """What the artist put into the encoder folder: name → a diffusers model folder, or a single safetensors file."""
+    folder = places.models()
+    taken = {name for model in MODELS.values() for name in model.by_hand}
+    found = {path.parent.name: path.parent for path in sorted(folder.glob(f"*/{autoencoders.CONFIG}"))}
+    found |= {path.stem: path for path in sorted(folder.glob("*.safetensors")) if path.name not in taken}
+    return {name: path for name, path in found.items() if name not in MODELS}
 
 
 def available() -> list[str]:
-    """Names of the encoders whose weights are on this machine."""
-    return [name for name, entry in REGISTRY.items() if weights_file(entry)]
+    """Names of the encoders whose weights are on this computer."""
+    return [name for name, model in MODELS.items() if weights_file(model)] + list(own())
+
+
+def chosen(names: Sequence[str], device: Device) -> list[str]:
+    """The encoders that a job takes. names: as the artist gave them; none of them, or "auto", is `ensemble`."""
+    return [one for name in names or (AUTO,) for one in (ensemble(device) if name == AUTO else [name])]
+
+
+def ensemble(device: Device) -> list[str]:
+    """Of every family of encoders that is on this computer, the largest that fits the device; else the embedded one.
+
+    A processor takes tiny ones alone, since the others would keep it busy for hours; naming one overrules that.
+    """
+    there = [MODELS[name] for name in available() if name in MODELS and name not in DEFAULT]
+    memory = free_memory(device)
+    fit = [model for model in there if model.tiny or (memory is not None and model.memory <= memory)]
+    best = {model.family: model.name for model in sorted(fit, key=lambda model: not model.tiny)}
+    return list(best.values()) or list(DEFAULT)
 
 
 @cache
 def load(name: str) -> Encoder:
     """The encoder of that name. Raises BadInput where it is unknown or its weights are missing or unusable."""
-    entry = REGISTRY.get(name)
-    if entry is None:
-        raise BadInput("unknown_encoder", f"There is no encoder {name!r}; known are {', '.join(REGISTRY)}.")
-    path = weights_file(entry)
+    path = own().get(name) or weights_file(entry(name))
     if path is None:
+        model = MODELS[name]
         raise BadInput(
             "missing_weights",
             f"The weights of the encoder {name!r} are not on this computer.",
-            f"Put {entry.files[0]} into {places.models()}.",
+            f"Run `glaze models pull {name}`, or put them into {places.models()}."
+            if model.repository
+            else f"Put {model.by_hand[0]} from {model.source} into {places.models()}.",
         )
+    folder = path if path.is_dir() else path.parent
+    if record := pulled.read(folder):
+        pulled.check(folder, record)
     try:
-        weights = load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True)
-        network = entry.build()
-        network.load_state_dict({key: value.float() for key, value in weights.items()})
+        return _read(name, path)
     except Exception as error:  # whatever a broken file makes the loaders raise
         raise GlazeError("broken_weights", f"The weights file {path.name} cannot be read.") from error
-    return Encoder(name, network)
+
+
+def _read(name: str, path: Path) -> Encoder:
+    if name in OWN_NETWORKS:
+        build, stride = OWN_NETWORKS[name]
+        weights = load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True)
+        half = {key: value for key, value in weights.items() if key.startswith(HUB_PREFIX)}
+        network = build()
+        network.load_state_dict(
+            {key.removeprefix(HUB_PREFIX): value.float() for key, value in (half or weights).items()}
+        )
+        return Encoder(name, network, stride)
+    if name not in MODELS and path.is_file():
+        network, config = autoencoders.loaded_file(path, SINGLE_FILES)
+        return Encoder(name, network, autoencoders.stride(config))
+    folder = path if path.is_dir() else path.parent
+    return Encoder(name, autoencoders.loaded(folder), autoencoders.stride(autoencoders.config(folder)))
+
+
+def untrained(name: str) -> Encoder:
+    """The encoder of that name with random weights: same shapes, same cost. Raises BadInput where it is unknown."""
+    model = entry(name)
+    if name in OWN_NETWORKS:
+        build, stride = OWN_NETWORKS[name]
+        return Encoder(name, build(), stride)
+    return Encoder(name, autoencoders.built(model.published), autoencoders.stride(model.published))
+
+
+def entry(name: str) -> Model:
+    """What is known of the encoder of that name. Raises BadInput where there is none."""
+    if name not in MODELS:
+        known = ", ".join([*MODELS, *own()])
+        raise BadInput("unknown_encoder", f"There is no encoder {name!r}; known are {known}.")
+    return MODELS[name]

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from glaze_server.engine.device import CPU, Compute, Device
+from glaze_server.engine.device import CPU, Compute, Device, free_memory
 
 WINDOW = 512
 WINDOWS = 16
@@ -106,7 +106,7 @@ class Difference(ABC):
         if number in self._kept:
             return self._kept[number]
         prepared = self._prepare(reference, device)
-        if number < KEPT and (device.name == CPU.name or device.free() > ROOMY):
+        if number < KEPT and (device.name == CPU.name or (free_memory(device) or 0) > ROOMY):
             self._kept[number] = prepared
         return prepared
 

@@ -1,6 +1,7 @@
 """The encoder networks themselves, as plain modules; `encoders` decides which is used and finds its weights.
 
-Every network maps pictures in [0, 1], shape (N, 3, H, W) with H and W multiples of 8, to latents (N, C, H/8, W/8).
+Every network maps pictures in [0, 1], shape (N, 3, H, W) with H and W multiples of 8, to latents (N, C, H/8, W/8);
+that of SANA's tiny autoencoder has 32 for 8. Those that diffusers builds are in `autoencoders`.
 """
 
 import torch
@@ -88,5 +89,27 @@ def taef2_network() -> nn.Sequential:
         *stage(),
         *stage(),
         *stage(pooled=True),
+        nn.Conv2d(64, 32, 3, padding=1),
+    )
+
+
+def taesana_network() -> nn.Sequential:
+    """Encoder of the tiny SANA autoencoder (TAESANA, MIT); loads the published `taesana_encoder` state dict as it is.
+
+    Latents are (N, 32, H/32, W/32).
+    """
+
+    def stage() -> list[nn.Module]:
+        return [nn.Conv2d(64, 64, 3, stride=2, padding=1, bias=False), *(TaesdBlock(64) for _ in range(3))]
+
+    return nn.Sequential(
+        nn.Conv2d(3, 32, 3, stride=2, padding=1),
+        nn.ReLU(),
+        nn.Conv2d(32, 64, 3, stride=2, padding=1),
+        nn.ReLU(),
+        TaesdBlock(64),
+        *stage(),
+        *stage(),
+        *stage(),
         nn.Conv2d(64, 32, 3, padding=1),
     )

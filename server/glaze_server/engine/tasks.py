@@ -97,7 +97,7 @@ def _protect(job: Job) -> Result:
     """picture, mask (optional) → result, target and difference (when wanted)."""
     started = time.monotonic()
     settings = job.settings
-    judges = [encoders.load(name) for name in settings.encoders or encoders.DEFAULT]
+    judges = [encoders.load(name) for name in encoders.chosen(settings.encoders, job.compute.device)]
     if settings.style != "auto":
         styles.index(settings.style)
     source = job.source("picture")
@@ -338,7 +338,7 @@ def _pair(job: Job) -> tuple[Source, Source]:
 
 def _compare(job: Job, clean: Source, cloaked: Source) -> dict[str, Any]:
     """Figures of a pair; without a target or a style, for the embedded style towards which it moved most."""
-    judges = [encoders.load(name) for name in job.settings.encoders or encoders.DEFAULT]
+    judges = [encoders.load(name) for name in encoders.chosen(job.settings.encoders, job.compute.device)]
     style = job.settings.style
     searching = "target" not in job.inputs and style == "auto"
     steps = Steps(job.reporter, measure.STEPS + (len(styles.STYLES) if searching else 0))

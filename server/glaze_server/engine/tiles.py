@@ -35,26 +35,29 @@ class Window:
     place: tuple[slice, slice]
 
 
-def _stretches(length: int, size: int) -> Iterator[tuple[slice, slice, slice]]:
+def _stretches(length: int, size: int, stride: int) -> Iterator[tuple[slice, slice, slice]]:
     """The windows along one axis; a picture that fits into one window is one window."""
     if length <= size + 2 * HALO:
-        latent = -(-length // STRIDE)
+        latent = -(-length // stride)
         yield slice(0, length), slice(0, latent), slice(0, latent)
         return
     for start in range(0, length, size):
         end = min(start + size, length)
         low, high = max(0, start - HALO), min(length, end + HALO)
-        first, last = start // STRIDE, -(-end // STRIDE)
-        inner = first - low // STRIDE
+        first, last = start // stride, -(-end // stride)
+        inner = first - low // stride
         yield slice(low, high), slice(inner, inner + last - first), slice(first, last)
 
 
-def windows(height: int, width: int, size: int = CORE) -> list[Window]:
-    """Windows that cover a picture of that size. size: px of a window's core, a multiple of STRIDE."""
+def windows(height: int, width: int, size: int = CORE, stride: int = STRIDE) -> list[Window]:
+    """Windows that cover a picture of that size, for an encoder of that stride.
+
+    size: px of a window's core, a multiple of the stride, as HALO is.
+    """
     return [
         Window((rows[0], columns[0]), (rows[1], columns[1]), (rows[2], columns[2]))
-        for rows in _stretches(height, size)
-        for columns in _stretches(width, size)
+        for rows in _stretches(height, size, stride)
+        for columns in _stretches(width, size, stride)
     ]
 
 
@@ -72,11 +75,11 @@ def encode(encoder: Encoder, x: Tensor, compute: Compute | None = None, damage: 
                 window,
                 encoder(damage(x[..., window.outer[0], window.outer[1]]), device)[..., window.core[0], window.core[1]],
             )
-            for window in windows(height, width, device.core)
+            for window in windows(height, width, device.core, encoder.stride)
         ]
         if len(parts) == 1:
             return parts[0][1]
-        whole = x.new_empty(1, parts[0][1].shape[1], -(-height // STRIDE), -(-width // STRIDE))
+        whole = x.new_empty(1, parts[0][1].shape[1], -(-height // encoder.stride), -(-width // encoder.stride))
         for window, latent in parts:
             whole[..., window.place[0], window.place[1]] = latent
         return whole
@@ -99,7 +102,7 @@ def gradient(
 
     def work(device: Device) -> tuple[float, Tensor]:
         total, slope = 0.0, torch.zeros_like(x)
-        for window in windows(x.shape[-2], x.shape[-1], device.core):
+        for window in windows(x.shape[-2], x.shape[-1], device.core, encoder.stride):
             seen = x[..., window.outer[0], window.outer[1]].detach().requires_grad_()
             value = loss(encoder(damage(seen), device)[..., window.core[0], window.core[1]], window)
             (part,) = torch.autograd.grad(value, seen)
