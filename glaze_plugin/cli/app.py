@@ -1,4 +1,5 @@
-"""Every command of `glaze` and its options; exit codes are decided here. What the commands do: `pictures`, `service`.
+"""Every command of `glaze` and its options; exit codes are decided here. What the commands do: `pictures`, `service`,
+`models`.
 
 0 done, 1 a fault, ours or found by `doctor` or `--check`, 2 bad input, 3 no daemon, 130 Ctrl-C.
 """
@@ -12,7 +13,7 @@ from typing import Annotated, Optional
 import typer
 
 from glaze_plugin import __version__
-from glaze_plugin.cli import doctor, folders, install, pictures, service
+from glaze_plugin.cli import doctor, folders, install, models, pictures, service
 from glaze_plugin.cli.output import complain
 from glaze_plugin.errors import BadInput, GlazeError
 from glaze_plugin.install import gimp, krita
@@ -22,10 +23,14 @@ daemon = typer.Typer(no_args_is_help=True, help="The background service that com
 app.add_typer(daemon, name="daemon")
 install_ = typer.Typer(no_args_is_help=True, help="Put Glaze into painting programs.")
 app.add_typer(install_, name="install")
+models_ = typer.Typer(no_args_is_help=True, help="Encoders of image generators: fetch them, look after them.")
+app.add_typer(models_, name="models")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
 Style = Annotated[str, typer.Option(help="Target style: auto, or a name from `glaze daemon status`.")]
-Encoder = Annotated[Optional[list[str]], typer.Option(help="Encoder to cloak against; may be given several times.")]
+Encoder = Annotated[Optional[list[str]], typer.Option(help="Encoder to cloak against, or auto; may be repeated.")]
+Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Encoders, as `glaze models list` names them.")]
+SomeNames = Annotated[Optional[list[str]], typer.Argument(metavar="[NAME...]", help="Encoders; none means all.")]
 Host = Annotated[str, typer.Option(help="Numeric address to listen on; any but this machine's own is unsafe.")]
 Clean = Annotated[Path, typer.Argument(help="The picture before the cloak.")]
 Cloaked = Annotated[Path, typer.Argument(help="The same picture, cloaked.")]
@@ -154,6 +159,38 @@ def install_gimp(
     code = install.install(gimp.HOST, check, uninstall)
     if code:
         raise typer.Exit(code)
+
+
+@models_.command("list")
+def models_list(json: Json = False) -> None:
+    """List the encoders: which are here, and what fetching the others would mean."""
+    models.show(json)
+
+
+@models_.command("pull")
+def models_pull(names: Names, json: Json = False) -> None:
+    """Download encoders; what was interrupted goes on where it stopped. Afterwards no network is needed."""
+    models.pull(names, json)
+
+
+@models_.command("verify")
+def models_verify(names: SomeNames = None, json: Json = False) -> None:
+    """Compare the files of encoders with what was published."""
+    code = models.verify(names or [], json)
+    if code:
+        raise typer.Exit(code)
+
+
+@models_.command("remove")
+def models_remove(names: Names) -> None:
+    """Delete downloaded encoders."""
+    models.remove(names)
+
+
+@models_.command("path")
+def models_path(name: Annotated[Optional[str], typer.Argument(help="An encoder.")] = None) -> None:
+    """Print the folder of encoders, where you may put your own, or where one encoder lies."""
+    models.path(name)
 
 
 @daemon.command("run")

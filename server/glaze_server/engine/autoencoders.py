@@ -19,8 +19,7 @@ import torch.nn.functional as F
 from safetensors import safe_open
 from torch import Tensor, nn
 
-CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
-"""The files of a diffusers model folder."""
+from glaze_server.engine.stock import CONFIG
 
 Config = Mapping[str, Any]
 

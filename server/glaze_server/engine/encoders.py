@@ -1,8 +1,5 @@
-"""The latent encoders Φ: finding their weights on this computer and loading them. `catalogue` knows what there is.
-
-Weights are embedded in this package, or lie in the artist's encoder folder (`glaze_plugin.places.models`): in a folder
-of the encoder's name as `glaze models pull` puts them there, or as a file that the artist put there. Nothing here
-touches the network.
+"""The latent encoders Φ: loading them, and choosing those that a job takes. `catalogue` knows what there is, `stock`
+what is on this computer. Nothing here touches the network.
 """
 
 from __future__ import annotations
@@ -22,12 +19,11 @@ from glaze_server.engine import autoencoders, pulled
 from glaze_server.engine.catalogue import MODELS, Model
 from glaze_server.engine.device import CPU, LEAST_CORE, Device, free_memory
 from glaze_server.engine.networks import embedded_network, taef2_network, taesana_network
+from glaze_server.engine.stock import DEFAULT, available, own, weights_file
 
 STRIDE = 8
 """px of the picture for one px of the latent, where an encoder says nothing else."""
 
-EMBEDDED = Path(__file__).parent / "weights"
-DEFAULT = ("embedded",)
 OWN_NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "embedded": (embedded_network, 8),
     "taef2": (taef2_network, 8),
@@ -41,6 +37,9 @@ SINGLE_FILES = {(4, True): MODELS["sd15"].published, (16, False): MODELS["flux1"
 factor and an offset alone, which a relative distance does not see."""
 REGISTRY = MODELS
 AUTO = "auto"
+
+__all__ = ["AUTO", "DEFAULT", "REGISTRY", "STRIDE", "Encoder", "available", "chosen", "ensemble", "entry", "load"]
+__all__ += ["untrained", "weights_file"]
 
 
 class Encoder:
@@ -62,32 +61,6 @@ class Encoder:
         autoencoders.checkpoint(network, device.core <= LEAST_CORE)
         latent: Tensor = network(padded.contiguous(memory_format=torch.channels_last))
         return latent.to(x)
-
-
-def weights_file(model: Model) -> Path | None:
-    """Where the entry's weights are, or None where they are not on this computer."""
-    folder = places.models()
-    by_hand = [folder / name for name in model.by_hand]
-    if model.name in DEFAULT:
-        by_hand.append(EMBEDDED / f"{model.name}.safetensors")
-    pulled_ones = [folder / model.name / file.name for file in model.files]
-    if pulled_ones and all(path.exists() for path in pulled_ones):
-        return pulled_ones[-1]
-    return next((path for path in by_hand if path.exists()), None)
-
-
-def own() -> dict[str, Path]:
-    """What the artist put into the encoder folder: name → a diffusers model folder, or a single safetensors file."""
-    folder = places.models()
-    taken = {name for model in MODELS.values() for name in model.by_hand}
-    found = {path.parent.name: path.parent for path in sorted(folder.glob(f"*/{autoencoders.CONFIG}"))}
-    found |= {path.stem: path for path in sorted(folder.glob("*.safetensors")) if path.name not in taken}
-    return {name: path for name, path in found.items() if name not in MODELS}
-
-
-def available() -> list[str]:
-    """Names of the encoders whose weights are on this computer."""
-    return [name for name, model in MODELS.items() if weights_file(model)] + list(own())
 
 
 def chosen(names: Sequence[str], device: Device) -> list[str]:
@@ -118,7 +91,7 @@ def load(name: str) -> Encoder:
             f"The weights of the encoder {name!r} are not on this computer.",
             f"Run `glaze models pull {name}`, or put them into {places.models()}."
             if model.repository
-            else f"Put {model.by_hand[0]} from {model.source} into {places.models()}.",
+            else f"Put {model.by_hand[0].name} from {model.source} into {places.models()}.",
         )
     folder = path if path.is_dir() else path.parent
     if record := pulled.read(folder):

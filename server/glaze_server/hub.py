@@ -1,0 +1,330 @@
+"""`python -m glaze_server.hub list|pull|verify|remove [NAME…]`: the weights of encoders, in JSON lines.
+
+`glaze models` runs it in a process of its own, as a painting program may. It needs neither daemon nor torch, and it is
+the only place that touches the network, which `pull` alone does. Lines: {"model": …}, {"pulling": …, "total": bytes},
+{"done": bytes, "total": bytes}, {"pulled": …}, {"verified": …}, {"removed": …}, and {"error": …}, which is the last.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import re
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glaze_plugin import places
+from glaze_plugin.errors import BadInput, GlazeError
+from glaze_server.engine import pulled
+from glaze_server.engine.catalogue import MODELS, File, Model
+from glaze_server.engine.pulled import Kept, Record
+from glaze_server.engine.stock import DEFAULT, own, weights_file
+
+Say = Callable[[dict[str, Any]], None]
+
+NEWEST = "main"
+ROOM = 64 << 20
+"""Bytes of the disk that must stay free beyond a download."""
+SAY_SECONDS = 0.2
+"""s between two lines about progress."""
+
+
+def model(name: str) -> Model:
+    """The registry's entry. Raises BadInput where there is none of that name."""
+    if name not in MODELS:
+        raise BadInput("unknown_encoder", f"There is no encoder {name!r}; known are {', '.join(MODELS)}.")
+    return MODELS[name]
+
+
+def facts() -> Iterator[dict[str, Any]]:
+    """What an artist may want to know of each encoder, the own ones last. size: bytes to download, or null."""
+    for one in MODELS.values():
+        path = weights_file(one)
+        yield {
+            "name": one.name,
+            "about": one.about,
+            "family": one.family,
+            "licence": one.licence,
+            "size": one.size,
+            "tiny": one.tiny,
+            "gated": one.gated,
+            "memory": one.memory,
+            "repository": one.repository,
+            "path": str(path) if path else "",
+        }
+    for name, path in own().items():
+        yield {"name": name, "about": "your own", "family": name, "licence": "", "size": None, "path": str(path)}
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file on the hub. etag: names its content. sha256: what its content must have, "" where nobody knows."""
+
+    file: File
+    url: str
+    headers: dict[str, str]
+    commit: str
+    size: int
+    etag: str
+    sha256: str
+
+    def part(self, folder: Path) -> Path:
+        """What has come of it so far."""
+        return folder / f"{self.file.name}.{re.sub(r'[^0-9A-Za-z]', '', self.etag)[:16]}.part"
+
+
+def pull(name: str, say: Say) -> None:
+    """Download an encoder's files into its folder; what an earlier call left unfinished is taken up again.
+
+    Files become visible when all have come and have their checksums. Raises GlazeError with a sentence.
+    """
+    one = model(name)
+    if one.name in DEFAULT:
+        raise BadInput("embedded", f"The encoder {name} is part of Glaze.")
+    if not one.repository:
+        remedy = f"Put {one.by_hand[0].name} from {one.source} into {places.models()}."
+        raise BadInput("not_on_hub", f"The encoder {name} is on no hub.", remedy)
+    folder, record = places.models() / name, pulled.read(places.models() / name)
+    if record and _whole(folder, record):
+        say({"pulled": name, "path": str(folder), "revision": record.revision})
+        return
+    incoming = places.private(places.private(places.models() / ".incoming") / name)
+    with _alone(incoming, one), _in_words(one):
+        remotes = list(_look(one, record))
+        total = sum(remote.size for remote in remotes)
+        say({"pulling": name, "licence": one.licence, "total": total})
+        _check_room(one, incoming, total - sum(_had(remote, incoming) for remote in remotes))
+        before = 0
+        for remote in remotes:
+            _fetch(one, remote, incoming, _Ticker(say, before, total))
+            before += remote.size
+        kept = tuple(_arrived(one, remote, incoming) for remote in remotes)
+        places.private(folder)
+        for remote in remotes:
+            remote.part(incoming).replace(folder / remote.file.name)
+        pulled.write(folder, Record(one.repository, remotes[0].commit, kept))
+    shutil.rmtree(incoming, ignore_errors=True)
+    say({"pulled": name, "path": str(folder), "revision": remotes[0].commit})
+
+
+def _whole(folder: Path, record: Record) -> bool:
+    try:
+        pulled.check(folder, record)
+    except GlazeError:
+        return False
+    return True
+
+
+def _look(one: Model, record: Record | None) -> Iterator[Remote]:
+    """What the hub says of each file. Where no revision is known in advance, the one of the first download counts."""
+    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+
+    revision = one.revision or (record.revision if record else NEWEST)
+    known = {kept.name: kept.sha256 for kept in record.files} if record else {}
+    for file in one.files:
+        url = hf_hub_url(one.repository, file.path, revision=revision)
+        found = get_hf_file_metadata(url, retry_on_errors=True)
+        if not found.commit_hash or not found.etag or found.size is None:
+            raise GlazeError(
+                "no_hub", f"What answers for the hub does not know {one.repository} as a hub would.", PROXY
+            )
+        revision = found.commit_hash  # all of them of one commit
+        of_hub = found.etag if re.fullmatch("[0-9a-f]{64}", found.etag) else ""
+        sha256 = file.sha256 or known.get(file.name, "") or of_hub
+        yield Remote(file, url, build_hf_headers(), found.commit_hash, found.size, found.etag, sha256)
+
+
+def _had(remote: Remote, folder: Path) -> int:
+    part = remote.part(folder)
+    return part.stat().st_size if part.exists() else 0
+
+
+def _check_room(one: Model, folder: Path, missing: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if missing + ROOM > free:
+        raise GlazeError(
+            "disk_full",
+            f"The encoder {one.name} needs {missing / 1e6:.0f} MB more, and {free / 1e6:.0f} MB are free.",
+            "Free some space, or set GLAZE_HOME to a folder on another disk.",
+        )
+
+
+class _Ticker:
+    """Says how far a download is; what the hub's library takes for a progress bar. before: bytes that came before."""
+
+    def __init__(self, say: Say, before: int, total: int) -> None:
+        self._say, self._done, self._total = say, before, total
+        self._said = 0.0
+
+    def update(self, count: float) -> None:
+        """count: bytes that have come, fewer than none where the hub begins anew."""
+        self._done += int(count)
+        if time.monotonic() - self._said > SAY_SECONDS or self._done >= self._total:
+            self._said = time.monotonic()
+            self._say({"done": self._done, "total": self._total})
+
+    def __enter__(self) -> _Ticker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+def _fetch(one: Model, remote: Remote, folder: Path, ticker: _Ticker) -> None:
+    """Bring what is missing of a file. A connection that is cut is taken up again a few times."""
+    from huggingface_hub.file_download import http_get
+
+    part, had = remote.part(folder), _had(remote, folder)
+    if had > remote.size:
+        part.unlink()
+        had = 0
+    ticker.update(had)
+    with part.open("r+b" if had else "wb") as file:
+        file.seek(had)
+        http_get(
+            remote.url,
+            file,
+            resume_size=had,
+            headers=dict(remote.headers),
+            expected_size=remote.size,
+            displayed_filename=one.name,
+            tqdm_class=lambda **_: ticker,  # type: ignore[arg-type]
+        )
+
+
+def _arrived(one: Model, remote: Remote, folder: Path) -> Kept:
+    """The file's record. Raises GlazeError where it is not what it should be; it is thrown away then."""
+    part = remote.part(folder)
+    found = pulled.sha256(part)
+    if remote.sha256 not in ("", found):
+        part.unlink()
+        raise GlazeError(
+            "checksum",
+            f"What came as {remote.file.path} of {one.repository} is not the published file; it was thrown away.",
+            "Try again; if it happens again, leave HF_ENDPOINT unset.",
+        )
+    return Kept(remote.file.name, remote.size, found)
+
+
+PROXY = "Look at HF_ENDPOINT and HTTPS_PROXY, if you have set them."
+
+
+@contextmanager
+def _alone(folder: Path, one: Model) -> Iterator[None]:
+    """One download of a model at a time. Raises GlazeError."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder.with_name(f"{folder.name}.lock"))
+    try:
+        with lock.acquire(timeout=0):
+            yield
+    except Timeout:
+        raise GlazeError("busy", f"The encoder {one.name} is being downloaded already.") from None
+
+
+@contextmanager
+def _in_words(one: Model) -> Iterator[None]:
+    """What the hub's library raises, as sentences."""
+    from huggingface_hub import constants, errors
+
+    again = f"Run `glaze models pull {one.name}` again; it goes on where it stopped."
+    try:
+        if constants.is_offline_mode():
+            raise GlazeError(
+                "offline", "HF_HUB_OFFLINE is set, so nothing is downloaded.", "Unset it for the download."
+            )
+        yield
+    except errors.GatedRepoError as error:
+        page = f"{constants.ENDPOINT}/{one.repository}"
+        raise GlazeError(
+            "needs_token",
+            f"{one.repository} is given only to those who have accepted its licence.",
+            f"Accept it on {page}, make a token for reading in the settings there, and put it into HF_TOKEN.",
+        ) from error
+    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.EntryNotFoundError) as error:
+        raise GlazeError("not_found", f"The hub does not have {one.repository} as Glaze knows it.", PROXY) from error
+    except errors.HfHubHTTPError as error:
+        status = error.response.status_code if error.response is not None else 0
+        if status == 429:
+            raise GlazeError("hub_busy", "The hub asks to wait: there were too many requests.", again) from error
+        raise GlazeError("hub_error", f"The hub answered with error {status}.", again) from error
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise GlazeError("disk_full", "The disk became full during the download.", again) from error
+        raise GlazeError("no_connection", f"The download of {one.name} was interrupted.", again) from error
+    except Exception as error:
+        if not type(error).__module__.startswith("httpx"):
+            raise
+        raise GlazeError("no_connection", f"The hub cannot be reached, or was lost: {error}.", again) from error
+
+
+def verify(name: str, say: Say) -> bool:
+    """Compare an encoder's files with what was published or downloaded; whether they are the same."""
+    one = model(name)
+    path, record = weights_file(one), pulled.read(places.models() / name)
+    if path is None:
+        raise BadInput("missing_weights", f"The weights of the encoder {name!r} are not on this computer.")
+    published = {file.name: file.sha256 for file in one.by_hand}.get(path.name)
+    if record:
+        same: bool | None = _whole(path.parent, record)
+    else:
+        same = pulled.sha256(path) == published if published else None
+    say({"verified": name, "same": same, "path": str(path)})
+    return same is not False
+
+
+def remove(name: str, say: Say) -> None:
+    """Delete what was downloaded of an encoder, finished or not. Raises BadInput where that is nothing."""
+    one = model(name)
+    folder, incoming = places.models() / name, places.models() / ".incoming" / name
+    if not pulled.read(folder) and not incoming.exists():
+        path = weights_file(one)
+        if path and one.name not in DEFAULT:
+            raise BadInput("own_file", f"The encoder {name} was not downloaded by Glaze.", f"Delete {path} yourself.")
+        raise BadInput("nothing_there", f"Nothing of the encoder {name} was downloaded.")
+    for one_of_two in (folder, incoming):
+        shutil.rmtree(one_of_two, ignore_errors=True)
+    say({"removed": name})
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do what the arguments say. Returns the exit code."""
+    action, *names = (sys.argv[1:] if arguments is None else arguments) or ["list"]
+
+    def say(line: dict[str, Any]) -> None:
+        print(json.dumps(line, ensure_ascii=False), flush=True)
+
+    try:
+        if action == "list":
+            for fact in facts():
+                say({"model": fact})
+        elif action == "pull":
+            for name in names:
+                pull(name, say)
+        elif action == "verify":
+            found = names or [name for name, one in MODELS.items() if name not in DEFAULT and weights_file(one)]
+            same = [verify(name, say) for name in found]
+            return 0 if all(same) else 1
+        elif action == "remove":
+            for name in names:
+                remove(name, say)
+        else:
+            raise BadInput("action", f"There is no action {action!r}; there are list, pull, verify and remove.")
+    except GlazeError as error:
+        kind, code, sentence, remedy = error.kind, error.code, error.sentence, error.remedy
+        say({"error": {"kind": kind, "code": code, "sentence": sentence, "remedy": remedy}})
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
