@@ -31,6 +31,10 @@ Say = Callable[[dict[str, Any]], None]
 NEWEST = "main"
 ROOM = 64 << 20
 """Bytes of the disk that must stay free beyond a download."""
+BUSY = (408, 429, 500, 502, 503, 504)
+"""What a hub answers that may be able to do more in a moment."""
+PATIENCE_SECONDS = 60
+"""s that a hub is given at most before it is asked again."""
 SAY_SECONDS = 0.2
 """s between two lines about progress."""
 
@@ -123,14 +127,14 @@ def _whole(folder: Path, record: Record) -> bool:
 
 def _look(one: Model, record: Record | None) -> Iterator[Remote]:
     """What the hub says of each file. Where no revision is known in advance, the one of the first download counts."""
-    from huggingface_hub import get_hf_file_metadata, hf_hub_url
+    from huggingface_hub import hf_hub_url
     from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
     revision = one.revision or (record.revision if record else NEWEST)
     known = {kept.name: kept.sha256 for kept in record.files} if record else {}
     for file in one.files:
         url = hf_hub_url(one.repository, file.path, revision=revision)
-        found = get_hf_file_metadata(url, retry_on_errors=True)
+        found = _metadata(url)
         if not found.commit_hash or not found.etag or found.size is None:
             raise GlazeError(
                 "no_hub", f"What answers for the hub does not know {one.repository} as a hub would.", PROXY
@@ -139,6 +143,22 @@ def _look(one: Model, record: Record | None) -> Iterator[Remote]:
         of_hub = found.etag if re.fullmatch("[0-9a-f]{64}", found.etag) else ""
         sha256 = file.sha256 or known.get(file.name, "") or of_hub
         yield Remote(file, url, build_hf_headers(), found.commit_hash, found.size, found.etag, sha256)
+
+
+def _metadata(url: str) -> Any:
+    """What the hub says of a file. One that is busy is asked again after the time that it names, and then ever more
+    rarely; one that cannot be reached is not waited for.
+    """
+    from huggingface_hub import errors, get_hf_file_metadata
+
+    try:
+        return get_hf_file_metadata(url)
+    except errors.HfHubHTTPError as error:
+        if error.response is None or error.response.status_code not in BUSY:
+            raise
+        wait = error.response.headers.get("Retry-After", "")
+        time.sleep(min(int(wait) if wait.isdecimal() else 1, PATIENCE_SECONDS))
+        return get_hf_file_metadata(url, retry_on_errors=True)
 
 
 def _had(remote: Remote, folder: Path) -> int:
