@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from glaze_plugin.errors import GlazeError
-from glaze_server.engine import autoencoders, device, encoders, measure, tiles
+from glaze_server.engine import autoencoders, encoders, measure, tiles
 from glaze_server.engine.budget import Budget
 from glaze_server.engine.catalogue import GIB, MODELS
 from glaze_server.engine.cloak import Subject, optimise
@@ -46,7 +46,7 @@ def cheap(name: str) -> Encoder:
     if name in OWN_NETWORKS:
         torch.manual_seed(1)
         return encoders.untrained(name)
-    return Encoder(name, autoencoders._encoder_of(autoencoder(name)), LATENTS[name][1])
+    return Encoder(name, autoencoders.encoder_of(autoencoder(name)), LATENTS[name][1])
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -115,28 +115,8 @@ def test_latents_are_those_that_the_generator_sees(name: str) -> None:
     x = waves(64, 96)
     vae = autoencoder(name)
     expected = as_generators_have_it(vae, name, x)
-    encoder = Encoder(name, autoencoders._encoder_of(vae), LATENTS[name][1])
+    encoder = Encoder(name, autoencoders.encoder_of(vae), LATENTS[name][1])
     torch.testing.assert_close(encoder(x), expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
-
-
-@pytest.mark.parametrize("name", ["sd15", "sd35", "flux2"])
-def test_the_smallest_tiles_save_memory_and_change_no_gradient(name: str) -> None:
-    """Blocks compute their activations again there, which hooks on a block count."""
-    encoder = Encoder(name, autoencoders._encoder_of(autoencoder(name)), LATENTS[name][1])
-    passes = 0
-
-    def count(*_: object) -> None:
-        nonlocal passes
-        passes += 1
-
-    network: Any = encoder._network
-    network.encoder.down_blocks[0].register_forward_pre_hook(count)
-    slopes: list[Tensor] = []
-    for core in (2 * LEAST_CORE, LEAST_CORE):
-        x = waves(64, 64).requires_grad_()
-        slopes += torch.autograd.grad(encoder(x, Device(core=core)).square().sum(), x)
-    assert passes == 1 + 2
-    torch.testing.assert_close(*slopes)
 
 
 def put(name: str, place: Path) -> None:
@@ -206,13 +186,3 @@ def test_of_each_family_the_largest_that_fits_is_taken(shelf: Path, monkeypatch:
     assert sorted(encoders.chosen((), card)) == ["sd15", "sdxl", "taesd3"]
     monkeypatch.setattr(encoders, "free_memory", lambda _: GIB // 2)
     assert encoders.chosen((), card) == ["taesd", "taesd3"]
-
-
-@pytest.mark.parametrize("itemsize", [2, 4])
-def test_tiles_grow_with_the_memory_and_keep_every_grid(itemsize: int) -> None:
-    sizes = [device._core(gigabytes * GIB, itemsize) for gigabytes in (0, 1, 2, 4, 8, 12, 16, 24, 48, 80, 140, 1000)]
-    assert sizes == sorted(sizes)
-    assert (sizes[0], sizes[-1]) == (LEAST_CORE, device.MOST_CORE)
-    assert len(set(sizes)) > 5
-    strides = {stride for _, stride in LATENTS.values()}
-    assert not [size for size in sizes for stride in strides if size % stride]

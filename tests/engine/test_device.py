@@ -209,6 +209,27 @@ def test_another_number_of_threads_is_another_question(kept: Path, monkeypatch: 
     assert sorted(json.loads(kept.read_text()).values()) == [False, True]
 
 
+@pytest.mark.parametrize(
+    ("capability", "half"),
+    [((6, 1), ""), ((7, 0), "float16"), ((7, 5), "float16"), ((8, 0), "bfloat16"), ((9, 0), "bfloat16")],
+)
+def test_each_card_takes_the_precision_that_it_is_fast_in(
+    monkeypatch: pytest.MonkeyPatch, capability: tuple[int, int], half: str
+) -> None:
+    """A mock: there is no card."""
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    assert module._half("cuda") == half
+
+
+@pytest.mark.parametrize("itemsize", [2, 4])
+def test_tiles_grow_with_the_memory_and_keep_every_grid(itemsize: int) -> None:
+    sizes = [module._core(gigabytes << 30, itemsize) for gigabytes in (0, 1, 2, 4, 8, 12, 16, 24, 48, 80, 140, 1000)]
+    assert sizes == sorted(sizes)
+    assert (sizes[0], sizes[-1]) == (LEAST_CORE, module.MOST_CORE)
+    assert len(set(sizes)) > 5
+    assert not [size for size in sizes if size % module.GRID]
+
+
 # Half precision
 
 

@@ -160,7 +160,7 @@ def stride(settings: Config) -> int:
 
 def built(published: Config) -> nn.Module:
     """The encoder with random weights. Raises ValueError for a class that is not in KINDS."""
-    return _encoder_of(kind(published["_class_name"]).from_config(dict(published)))
+    return encoder_of(kind(published["_class_name"]).from_config(dict(published)))
 
 
 def loaded(folder: Path) -> nn.Module:
@@ -179,22 +179,12 @@ def loaded(folder: Path) -> nn.Module:
     )
     if unfit := [*found["missing_keys"], *found["mismatched_keys"]]:
         raise ValueError(f"{len(unfit)} weights do not fit, such as {unfit[0]}")
-    return _encoder_of(vae)
+    return encoder_of(vae)
 
 
-def _encoder_of(vae: Any) -> nn.Module:
-    if getattr(vae, "_supports_gradient_checkpointing", False):
-        vae.enable_gradient_checkpointing()  # gives the encoder the means; `checkpoint` decides
-    network = KINDS[type(vae).__name__](vae)
-    checkpoint(network, False)
-    return network
-
-
-def checkpoint(network: nn.Module, wanted: bool) -> None:
-    """Whether blocks compute their activations again for the gradient, instead of keeping them: less memory, slower."""
-    for module in network.modules():
-        if hasattr(module, "gradient_checkpointing"):
-            setattr(module, "gradient_checkpointing", wanted)  # noqa: B010, no module declares it
+def encoder_of(vae: Any) -> nn.Module:
+    """The encoder of an autoencoder of diffusers, whose class is in KINDS."""
+    return KINDS[type(vae).__name__](vae)
 
 
 def loaded_file(path: Path, configs: Mapping[tuple[int, bool], Config]) -> tuple[nn.Module, Config]:
@@ -216,4 +206,4 @@ def loaded_file(path: Path, configs: Mapping[tuple[int, bool], Config]) -> tuple
         vae = kind(fitting["_class_name"]).from_single_file(
             str(path), config=folder, local_files_only=True, low_cpu_mem_usage=False, torch_dtype=torch.float32
         )
-    return _encoder_of(vae), fitting
+    return encoder_of(vae), fitting

@@ -29,7 +29,7 @@ LEAST_CORE, MOST_CORE = 192, 3072
 """px of a tile without its halo, at first, at least and at most; multiples of every encoder's stride."""
 GRID = 64
 """px; what tiles are multiples of."""
-PX_BYTES = 3400
+PX_BYTES = 4200
 """Bytes that the gradient of the largest encoders takes for each px of a tile and each byte of a number."""
 SHARE = 0.7
 """Of a card's free memory that a tile may take; the rest is for networks and for what is judged beside it."""
@@ -138,14 +138,16 @@ def free_memory(device: Device) -> int | None:
     kind = torch.device(device.name).type
     with suppress(RuntimeError, AssertionError, AttributeError):
         if kind in ("cuda", "xpu"):
-            return int(torch.get_device_module(device.name).mem_get_info(torch.device(device.name))[0])
+            module, card = torch.get_device_module(device.name), torch.device(device.name)
+            kept = module.memory_reserved(card) - module.memory_allocated(card)  # by torch, for what comes next
+            return int(module.mem_get_info(card)[0] + kept)
         if kind == "mps":
             return int(torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory())
     return None
 
 
 def _core(memory: int, itemsize: int) -> int:
-    """px of the largest tile whose gradient fits: 192 with 2 GB, 576 with 5, 1536 with 27 in half precision."""
+    """px of the largest tile whose gradient fits: 384 with 4 GiB free, 768 with 12, 2304 with 80 in half precision."""
     side = int((SHARE * memory / (PX_BYTES * itemsize)) ** 0.5) - 2 * GRID  # GRID is the halo's width, too
     return min(max(side // LEAST_CORE * LEAST_CORE, LEAST_CORE), MOST_CORE)
 

@@ -17,7 +17,7 @@ from glaze_plugin import places
 from glaze_plugin.errors import BadInput, GlazeError
 from glaze_server.engine import autoencoders, pulled
 from glaze_server.engine.catalogue import MODELS, Model
-from glaze_server.engine.device import CPU, LEAST_CORE, Device, free_memory
+from glaze_server.engine.device import CPU, Device, free_memory
 from glaze_server.engine.networks import embedded_network, taef2_network, taesana_network
 from glaze_server.engine.stock import DEFAULT, available, own, weights_file
 
@@ -57,9 +57,7 @@ class Encoder:
         height, width = x.shape[-2:]
         more = (0, -width % self.stride, 0, -height % self.stride)
         padded = F.pad(x, more, mode="replicate").to(device.name, device.dtype)
-        network = device.place(self._network)
-        autoencoders.checkpoint(network, device.core <= LEAST_CORE)
-        latent: Tensor = network(padded.contiguous(memory_format=torch.channels_last))
+        latent: Tensor = device.place(self._network)(padded.contiguous(memory_format=torch.channels_last))
         return latent.to(x)
 
 
