@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from glaze_plugin.cli import folders
-from tests.conftest import Glaze
+from tests.conftest import ROOT, Glaze
 
 QUICK = ("--quality", "preview", "--style", "weave", "--json")
 pytestmark = pytest.mark.usefixtures("own_home", "tiny_engine")
@@ -26,6 +26,7 @@ pytestmark = pytest.mark.usefixtures("own_home", "tiny_engine")
 def tiny_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Daemons that are started from now on compute with `tests.corpus.quick_tasks`."""
     monkeypatch.setenv("GLAZE_TASKS", "tests.corpus.quick_tasks")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
 
 @pytest.fixture
