@@ -16,17 +16,20 @@ import pytest
 from PIL import Image
 
 from glaze_plugin.cli import folders
+from glaze_plugin.client import Client
 from tests.conftest import ROOT, Glaze
 
 QUICK = ("--quality", "preview", "--style", "weave", "--json")
-pytestmark = pytest.mark.usefixtures("own_home", "tiny_engine")
+pytestmark = pytest.mark.usefixtures("tiny_engine")
 
 
 @pytest.fixture
-def tiny_engine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Daemons that are started from now on compute with `tests.corpus.quick_tasks`."""
+def tiny_engine(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The daemon computes with `tests.corpus.quick_tasks`; it is started here, where that can be imported."""
     monkeypatch.setenv("GLAZE_TASKS", "tests.corpus.quick_tasks")
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.chdir(ROOT)
+    with Client.connect("tests"):
+        pass
 
 
 @pytest.fixture
