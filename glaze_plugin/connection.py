@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -36,21 +35,9 @@ def connection_file() -> Path:
     return places.runtime() / "connection.json"
 
 
-def write_json(path: Path, content: object) -> None:
-    """Write a file that only this user can read, whole or not at all."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    try:
-        with open(descriptor, "w", encoding="utf-8") as file:
-            json.dump(content, file)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-
-
 def write_connection(connection: Connection) -> None:
     places.private(connection_file().parent)
-    write_json(connection_file(), asdict(connection))
+    places.write_json(connection_file(), asdict(connection))
 
 
 def read_connection() -> Connection | None:

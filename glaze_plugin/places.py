@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -48,6 +49,28 @@ def cache() -> Path:
 def models() -> Path:
     """Encoder weights that the artist put there."""
     return _place("models", "XDG_DATA_HOME", ".local/share", "Library/Application Support") / "encoders"
+
+
+def painters() -> Path:
+    """Diffusion models that the artist put there, each a folder."""
+    return _place("models", "XDG_DATA_HOME", ".local/share", "Library/Application Support") / "diffusion"
+
+
+def artist() -> Path:
+    """The file that says towards which style the artist's works are drawn."""
+    return _place("artist", "XDG_DATA_HOME", ".local/share", "Library/Application Support") / "style.json"
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write a file that only this user can read, whole or not at all."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with open(descriptor, "w", encoding="utf-8") as file:
+            json.dump(content, file)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def private(folder: Path) -> Path:

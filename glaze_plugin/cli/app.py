@@ -13,7 +13,7 @@ from typing import Annotated, Optional
 import typer
 
 from glaze_plugin import __version__
-from glaze_plugin.cli import doctor, folders, install, models, pictures, service
+from glaze_plugin.cli import doctor, folders, install, models, pictures, service, style
 from glaze_plugin.cli.output import complain
 from glaze_plugin.errors import BadInput, GlazeError
 from glaze_plugin.install import gimp, krita
@@ -25,9 +25,14 @@ install_ = typer.Typer(no_args_is_help=True, help="Put Glaze into painting progr
 app.add_typer(install_, name="install")
 models_ = typer.Typer(no_args_is_help=True, help="Encoders of image generators: fetch them, look after them.")
 app.add_typer(models_, name="models")
+style_ = typer.Typer(no_args_is_help=True, help="The style towards which all your pictures are drawn.")
+app.add_typer(style_, name="style")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
-Style = Annotated[str, typer.Option(help="Target style: auto, or a name from `glaze daemon status`.")]
+Style = Annotated[
+    str, typer.Option(help="Target style: auto for the one that is kept, or a name from `glaze style list`.")
+]
+Painter = Annotated[str, typer.Option(help="Who paints the target: auto, embedded, or a diffusion model of yours.")]
 Encoder = Annotated[Optional[list[str]], typer.Option(help="Encoder to cloak against, or auto; may be repeated.")]
 Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Encoders, as `glaze models list` names them.")]
 SomeNames = Annotated[Optional[list[str]], typer.Argument(metavar="[NAME...]", help="Encoders; none means all.")]
@@ -57,6 +62,7 @@ def protect(
     strength: Annotated[float, typer.Option(help="Size of the cloak, 0 to 1; 1 uses the whole visual budget.")] = 1.0,
     quality: Annotated[str, typer.Option(help="preview, standard or thorough.")] = "standard",
     style: Style = "auto",
+    painter: Painter = "auto",
     encoder: Encoder = None,
     mask: Annotated[Optional[Path], typer.Option(help="Picture of the same size: white is cloaked.")] = None,
     seed: Annotated[int, typer.Option(help="Same seed, same bytes.")] = 0,
@@ -76,6 +82,7 @@ def protect(
         "strength": strength,
         "quality": quality,
         "style": style,
+        "painter": painter,
         "encoders": encoder or [],
         "seed": seed,
         "want_target": save_target is not None,
@@ -99,11 +106,12 @@ def measure(
     cloaked: Cloaked,
     target: Target = None,
     style: Style = "auto",
+    painter: Painter = "auto",
     encoder: Encoder = None,
     json: Json = False,
 ) -> None:
     """Measure how far a cloak moves a picture and how visible it is."""
-    pictures.measure(clean, cloaked, target, {"style": style, "encoders": encoder or []}, json)
+    pictures.measure(clean, cloaked, target, {"style": style, "painter": painter, "encoders": encoder or []}, json)
 
 
 @app.command()
@@ -113,10 +121,11 @@ def review(
     out: Annotated[Path, typer.Option("-o", "--out", metavar="page.html|sheet.png", help="Where to.")],
     target: Target = None,
     style: Style = "auto",
+    painter: Painter = "auto",
     encoder: Encoder = None,
 ) -> None:
     """Show before, after, difference ×8 and the figures, as a page or a picture."""
-    pictures.review(clean, cloaked, target, {"style": style, "encoders": encoder or []}, out)
+    pictures.review(clean, cloaked, target, {"style": style, "painter": painter, "encoders": encoder or []}, out)
 
 
 @app.command()
@@ -129,6 +138,44 @@ def jobs(json: Json = False) -> None:
 def cancel(job: Annotated[str, typer.Argument(metavar="ID", help="The job, or the start of its id.")]) -> None:
     """Cancel a job."""
     service.cancel(job)
+
+
+@style_.command("learn")
+def style_learn(
+    places: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Folders of your pictures, or pictures.")],
+    seed: Annotated[
+        Optional[int], typer.Option(help="Same pictures and seed, same style; otherwise by chance.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Measure your own style over your pictures and choose a target that lies well away from it."""
+    style.learn(places, seed, json)
+
+
+@style_.command("show")
+def style_show(json: Json = False) -> None:
+    """Say which target style is kept."""
+    style.show(json)
+
+
+@style_.command("list")
+def style_list(json: Json = False) -> None:
+    """List all target styles and what they look like, and who can paint them."""
+    style.list_all(json)
+
+
+@style_.command("set")
+def style_set(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A name from `glaze style list`.")], json: Json = False
+) -> None:
+    """Choose the target style yourself."""
+    style.choose(name, json)
+
+
+@style_.command("reset")
+def style_reset(json: Json = False) -> None:
+    """Forget the target style; the next picture that you cloak chooses one."""
+    style.reset(json)
 
 
 @app.command("doctor")

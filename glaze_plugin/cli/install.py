@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 
 from glaze_plugin import __version__, places
 from glaze_plugin.cli.output import complain, console
-from glaze_plugin.connection import write_json
 from glaze_plugin.errors import BadInput, DaemonUnavailable
 from glaze_plugin.install.common import PERMISSION, App, Host
 from glaze_plugin.launch import launch_file, start_command
@@ -82,7 +81,7 @@ def _tell_the_addon_where_the_daemon_is() -> None:
     try:
         command = start_command()
         places.private(places.state())
-        write_json(launch_file(), {"command": command})
+        places.write_json(launch_file(), {"command": command})
     except DaemonUnavailable:
         return  # `_notes` says so
     except OSError as error:

@@ -143,11 +143,19 @@ def attempt(errand: Errand, settings: dict[str, Any], json: bool) -> GlazeError 
         return None
     console.print(f"{errand.source} → {errand.result}", soft_wrap=True, markup=False)
     growth = "" if report["growth"] is None else f", {report['growth']:.2f} times the file size"
-    console.print(f"style {report['style']}, {report['seconds']:.0f} s{growth}", markup=False)
+    console.print(f"{_aim(report)}, {report['seconds']:.0f} s{growth}", markup=False)
+    if report["chosen"] == "first picture":
+        console.print("That style is kept for all your pictures; `glaze style` changes it.", markup=False)
     console.print(figures_table(report))
     for note in report["notes"]:
         console.print(note, markup=False)
     return None
+
+
+def _aim(report: dict[str, Any]) -> str:
+    """The target's style, and who painted it where that was a model of the artist's."""
+    by = "" if report["painter"] in ("embedded", "given") else f" painted by {report['painter']}"
+    return f"style {report['style']}{by}"
 
 
 def _failed(errand: Errand, error: GlazeError, json: bool) -> GlazeError:
@@ -189,7 +197,7 @@ def measure(clean: Path, cloaked: Path, target: Path | None, settings: dict[str,
     if json:
         print_json(report)
     else:
-        console.print(f"style {report['style']}", markup=False)
+        console.print(_aim(report), markup=False)
         console.print(figures_table(report))
 
 

@@ -29,7 +29,6 @@ from glaze_plugin.connection import (
     connection_file,
     read_connection,
     write_connection,
-    write_json,
 )
 from glaze_plugin.errors import BadInput, Cancelled, DaemonUnavailable, GlazeError
 from glaze_plugin.launch import launch_file
@@ -437,7 +436,7 @@ def main() -> int:
             return DaemonUnavailable.exit_code
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: daemon.stop())
-        write_json(launch_file(), {"command": [sys.executable, "-m", "glaze_server"]})
+        places.write_json(launch_file(), {"command": [sys.executable, "-m", "glaze_server"]})
         log.info("listening on %s port %d, pid %d", host, daemon.connection.port, os.getpid())
         if daemon.connection.exposed:
             log.warning("%s", EXPOSED)

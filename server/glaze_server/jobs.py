@@ -25,7 +25,7 @@ from glaze_plugin.errors import BadInput, GlazeError
 from glaze_plugin.messages import Done, Failed, Fetch, Part, Progress, Submit, Upload
 from glaze_plugin.places import private
 
-KINDS = ("protect", "measure", "review")
+KINDS = ("protect", "measure", "review", "learn", "style")
 DISK_RESERVE = 256 << 20
 """Bytes that are left free on the disk whatever is asked."""
 DISK_LIMIT = 16 << 30

@@ -127,6 +127,7 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("pyvips").setLevel(logging.WARNING)
     token = sys.stdin.readline().strip()
+    os.environ["HF_HUB_OFFLINE"] = "1"  # no job downloads anything
     if hasattr(os, "nice"):
         os.nice(NICENESS)
     threading.Thread(target=_die_with_the_daemon, daemon=True).start()

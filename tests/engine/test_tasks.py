@@ -36,8 +36,8 @@ QUICK = {"quality": "preview", "style": "dusk"}
 SIDE = 64
 
 FIGURES = {"lpips", "max_change", "flat_rms", "jod", "psnr", "targeted_shift", "survival", "noise_control"}
-CHOSEN = {"encoders", "style", "device", "notes"}
-ASKED = {"size", "bytes", "growth", "pages", "seconds", "strength", "quality", "seed"}
+CHOSEN = {"encoders", "style", "painter", "device", "notes"}
+ASKED = {"size", "bytes", "growth", "pages", "seconds", "chosen", "strength", "quality", "seed"}
 
 
 def run(kind: str, parts: Mapping[str, Any], reporter: Recorder | None = None, **settings: Any) -> Result:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from glaze_plugin.errors import BadInput
@@ -35,16 +35,20 @@ class Settings:
     """One cloak's settings.
 
     strength: size of the cloak, 0..1; 1 uses the whole visual budget. quality: a key of QUALITIES.
-    style: name of the target style, or "auto" (styles.choose). encoders: names, empty for the default.
+    style: name of the target style, or "auto" for the artist's. encoders: names, empty for the default.
+    painter: of the target: "embedded", a diffusion model's name, or "auto" (painters.choose).
     seed: 0..2^31-1; the same seed gives the same bytes. format: file format of the result, "" for the source's own.
     want_target: also return the style-transferred target. want_review: also return the amplified difference, and what
     is left of the cloak at lesser opacities. metadata: what goes along, one of metadata.MODES. no_mining: declare data
     mining prohibited in the file.
+    change, distances, pictures: only for jobs about the artist's style (tasks._style). distances: style → mean distance
+    from the artist's pictures.
     """
 
     strength: float = 1.0
     quality: str = "standard"
     style: str = "auto"
+    painter: str = "auto"
     encoders: tuple[str, ...] = ()
     seed: int = 0
     format: str = ""
@@ -52,6 +56,9 @@ class Settings:
     want_review: bool = False
     metadata: str = SAFE
     no_mining: bool = False
+    change: bool = False
+    distances: dict[str, float] = field(default_factory=dict)
+    pictures: int = 0
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Settings:
@@ -67,10 +74,19 @@ class Settings:
             raise BadInput("quality", f"The quality is one of {', '.join(QUALITIES)}, not {settings.quality!r}.")
         if type(settings.seed) is not int or not 0 <= settings.seed < 2**31:
             raise BadInput("seed", f"The seed must be a whole number from 0 to {2**31 - 1}.")
-        if not isinstance(settings.style, str) or not isinstance(settings.format, str):
-            raise BadInput("settings", "The style and the format must be names.")
+        if not all(isinstance(name, str) for name in (settings.style, settings.painter, settings.format)):
+            raise BadInput("settings", "The style, the painter and the format must be names.")
         if settings.metadata not in MODES:
             raise BadInput("metadata", f"Metadata is one of {', '.join(MODES)}, not {settings.metadata!r}.")
         if not isinstance(settings.encoders, tuple) or not all(isinstance(name, str) for name in settings.encoders):
             raise BadInput("settings", "The encoders must be names.")
+        if type(settings.change) is not bool or type(settings.pictures) is not int or not _lengths(settings.distances):
+            raise BadInput("settings", "What is said of the artist's style cannot be used.")
         return settings
+
+
+def _lengths(values: object) -> bool:
+    """Whether it is a dictionary of numbers from 0 on."""
+    return isinstance(values, dict) and all(
+        type(value) in (int, float) and 0 <= value < float("inf") for value in values.values()
+    )

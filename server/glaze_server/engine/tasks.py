@@ -13,12 +13,13 @@ from torch import Tensor
 
 from glaze_plugin.errors import BadInput
 from glaze_plugin.raster import RasterFormat
-from glaze_server.engine import device, encoders, formats, jnd, measure, pixels, review, styles
+from glaze_server.engine import aim, device, encoders, formats, jnd, measure, painters, pixels, review, styles
 from glaze_server.engine.budget import FIT_STEPS, Budget, Eye, fit
 from glaze_server.engine.checkpoint import Checkpoint
 from glaze_server.engine.cloak import Subject, optimise
 from glaze_server.engine.device import Compute
 from glaze_server.engine.formats import Wanted
+from glaze_server.engine.painters import Painter
 from glaze_server.engine.picture import Picture
 from glaze_server.engine.pixels import over, rounded
 from glaze_server.engine.progress import Reporter, Steps
@@ -96,21 +97,24 @@ def run(
 def _protect(job: Job) -> Result:
     """picture, mask (optional) → result, target and difference (when wanted)."""
     started = time.monotonic()
-    settings = job.settings
-    judges = [encoders.load(name) for name in encoders.chosen(settings.encoders, job.compute.device)]
-    if settings.style != "auto":
-        styles.index(settings.style)
+    settings, compute = job.settings, job.compute
+    judges = [encoders.load(name) for name in encoders.chosen(settings.encoders, compute.device)]
+    style, chosen = aim.style_of(settings)
+    painter = painters.choose(settings.painter, settings.quality == "preview", compute)
     source = job.source("picture")
     if source.file:
         formats.check_format(source.file, settings.format)
     rooms = _rooms(job, source)
-    looking = len(styles.STYLES) // 4 if settings.style == "auto" else 0
-    one = looking + 2 + QUALITIES[settings.quality].iterations + FIT_STEPS + measure.STEPS
-    steps = Steps(job.reporter, one * len(rooms))
+    one = aim.steps(painter) + QUALITIES[settings.quality].iterations + FIT_STEPS + measure.STEPS
+    steps = Steps(job.reporter, (0 if style else aim.LOOKS) + one * len(rooms))
+    if not style:
+        steps.begin("choosing a style")
+        style, chosen = aim.first(seen(source.pages[next(iter(rooms))]), settings.seed, steps.advance, compute)
     pages, found = list(source.pages), []
     for done, (number, room) in enumerate(rooms.items()):
         checkpoint = job.checkpoint if len(rooms) == 1 else job.checkpoint.part(number)
-        cloak = _cloak(job, source, number, room, judges, steps, one * (len(rooms) - 1 - done), checkpoint)
+        later = one * (len(rooms) - 1 - done)
+        cloak = _cloak(job, source, number, room, judges, style, painter, steps, later, checkpoint)
         pages[number] = cloak.picture
         found.append(cloak)
     worst = min(found, key=lambda cloak: sum(cloak.figures["targeted_shift"].values()))
@@ -129,7 +133,9 @@ def _protect(job: Job) -> Result:
         "pages": len(pages),
         "seconds": round(time.monotonic() - started, 2),
         "encoders": [judge.name for judge in judges],
-        "style": worst.style,
+        "style": style,
+        "chosen": chosen,
+        "painter": worst.painter,
         "strength": settings.strength,
         "quality": settings.quality,
         "seed": settings.seed,
@@ -140,11 +146,12 @@ def _protect(job: Job) -> Result:
 
 @dataclass(frozen=True)
 class Cloak:
-    """One cloaked page. level, lost: how fine its compression must be, and the share of the shift that it takes."""
+    """One cloaked page. painter: who painted its target. level, lost: how fine its compression must be, and the share
+    of the shift that it takes."""
 
     picture: Picture
     figures: dict[str, Any]
-    style: str
+    painter: str
     target: Tensor
     difference: Tensor
     level: int
@@ -157,6 +164,8 @@ def _cloak(
     number: int,
     room: Tensor,
     judges: list[encoders.Encoder],
+    style: str,
+    painter: Painter | None,
     steps: Steps,
     later: int,
     checkpoint: Checkpoint,
@@ -167,16 +176,11 @@ def _cloak(
     opacity = pixels.alpha(picture)
     colour, opacity = mirrored(pixels.colour(picture)), None if opacity is None else mirrored(opacity)
 
-    steps.begin("choosing a style")
-    clean = over(colour, opacity)
-    style = settings.style
-    if style == "auto":
-        style = styles.choose(styles.distances(clean, _every(4, steps.advance)), settings.seed)
     steps.begin("painting the target")
-    target = transfer(clean, styles.index(style))
-    steps.advance(2)
+    clean = over(colour, opacity)
+    target, by = aim.paint(painter, clean, style, settings.seed, steps.advance, compute)
 
-    steps.begin("cloaking")
+    steps.begin("cloaking", quality.iterations + FIT_STEPS + measure.STEPS + later)
     subject = Subject(colour, opacity, target, room)
 
     def step(delta: Tensor) -> None:
@@ -217,7 +221,7 @@ def _cloak(
     if settings.want_review:
         difference = review.difference(within(eye.reference, picture), within(cloaked, picture))
         figures["at_opacity"] = measure.at_opacities(judges, eye, cloaked, target, compute)
-    return Cloak(changed, figures, style, target, difference, level, lost)
+    return Cloak(changed, figures, by, target, difference, level, lost)
 
 
 LOSS = 0.1
@@ -298,13 +302,17 @@ def _rooms(job: Job, source: Source) -> dict[int, Tensor]:
     return rooms
 
 
+def _refuse_flat(whole: Tensor, opacity: Tensor | None) -> None:
+    visible = whole.flatten(2) if opacity is None else whole.flatten(2)[..., (opacity > 0).flatten()]
+    if not visible.numel() or float((visible.amax(-1) - visible.amin(-1)).max()) <= FLAT_RANGE:
+        raise BadInput("nothing_to_protect", "This picture is one flat colour: there is no style in it to protect.")
+
+
 def _room(strength: float, picture: Picture, mask: Picture | None) -> Tensor:
     """The largest |δ| of each pixel, (1, 1, H, W): the eye's tolerance, inside the mask, where there is opacity."""
     whole, opacity = seen(picture), pixels.alpha(picture)
     opacity = None if opacity is None else mirrored(opacity)
-    visible = whole.flatten(2) if opacity is None else whole.flatten(2)[..., (opacity > 0).flatten()]
-    if not visible.numel() or float((visible.amax(-1) - visible.amin(-1)).max()) <= FLAT_RANGE:
-        raise BadInput("nothing_to_protect", "This picture is one flat colour: there is no style in it to protect.")
+    _refuse_flat(whole, opacity)
     room = only_within(jnd.room(whole, opacity), picture)
     if mask:
         if (mask.width, mask.height) != (picture.width, picture.height):
@@ -340,20 +348,25 @@ def _compare(job: Job, clean: Source, cloaked: Source) -> dict[str, Any]:
     """Figures of a pair; without a target or a style, for the embedded style towards which it moved most."""
     judges = [encoders.load(name) for name in encoders.chosen(job.settings.encoders, job.compute.device)]
     style = job.settings.style
-    searching = "target" not in job.inputs and style == "auto"
-    steps = Steps(job.reporter, measure.STEPS + (len(styles.STYLES) if searching else 0))
+    given = "target" in job.inputs
+    searching = not given and style == "auto"
+    painter = None if given else painters.choose(job.settings.painter, False, job.compute)
+    looking = len(styles.STYLES) if searching else 0
+    steps = Steps(job.reporter, looking + aim.steps(painter) + measure.STEPS)
     steps.begin("measuring")
-    if "target" in job.inputs:
+    by = "given"
+    if given:
         target, style = job.source("target").seen, "given"
         if target.shape != clean.seen.shape:
             raise BadInput("sizes_differ", "The target differs from the pictures in size.")
     else:
         if searching:
             style = _likely_style(judges, clean.seen, cloaked.seen, steps.advance, job.compute)
-        target = transfer(clean.seen, styles.index(style))
+        target, by = aim.paint(painter, clean.seen, style, job.settings.seed, steps.advance, job.compute)
+    steps.begin("measuring", measure.STEPS)
     eye = Eye(clean.seen, job.compute)
     figures = measure.report(judges, eye, cloaked.seen, target, steps.advance, job.compute)
-    return {"encoders": [judge.name for judge in judges], "style": style, **figures}
+    return {"encoders": [judge.name for judge in judges], "style": style, "painter": by, **figures}
 
 
 def _likely_style(
@@ -376,17 +389,22 @@ def _preview(seen: Tensor) -> tuple[RasterFormat, bytes]:
     return RasterFormat(small.shape[1], small.shape[0], "RGB", "u8"), small.tobytes()
 
 
-def _every(count: int, action: Callable[[], None]) -> Callable[[], None]:
-    """A tick that calls `action` at every `count`-th call."""
-    calls = 0
-
-    def tick() -> None:
-        nonlocal calls
-        calls += 1
-        if calls % count == 0:
-            action()
-
-    return tick
+def _learn(job: Job) -> Result:
+    """picture → how far it is from each style."""
+    picture = job.source("picture").pages[0]
+    whole, opacity = seen(picture), pixels.alpha(picture)
+    _refuse_flat(whole, None if opacity is None else mirrored(opacity))
+    steps = Steps(job.reporter, len(styles.STYLES))
+    steps.begin("choosing a style")
+    far = styles.distances(whole, steps.advance)
+    return Result(report={"distances": dict(zip(styles.STYLES, far, strict=True))})
 
 
-TASKS = {"protect": _protect, "measure": _measure, "review": _review}
+def _style(job: Job) -> Result:
+    """What is kept of the artist, after a change if one is asked for. There are no parts."""
+    if job.settings.change:
+        aim.change(job.settings)
+    return Result(report=aim.known())
+
+
+TASKS = {"protect": _protect, "measure": _measure, "review": _review, "learn": _learn, "style": _style}
