@@ -53,13 +53,17 @@ def test_a_folder_is_learned_and_its_style_followed(glaze: Glaze, works: Path, p
     assert (report["style"], report["chosen"]) == (kept["style"], "learned")
 
 
-def test_a_style_is_set_listed_and_reset(glaze: Glaze) -> None:
+def test_a_style_is_set_listed_reset_and_chosen_by_the_next_picture(glaze: Glaze, painting: Path) -> None:
     assert "towards etching, set by you." in glaze("style", "set", "etching").stdout
     lines = [line for line in glaze("style", "list").stdout.splitlines() if line.startswith("*")]
     assert len(lines) == 1 and "etching" in lines[0]
     assert "Painters: embedded" in glaze("style", "list").stdout
     assert glaze("style", "reset", "--json").stdout == "null\n"
     assert glaze("style", "show").stdout.startswith("No target style is kept")
+    lines = glaze("protect", painting, "--strength", "0").stdout.splitlines()
+    assert lines[2] == "That style is kept for all your pictures; `glaze style` changes it."
+    name = lines[1].split(",")[0].removeprefix("style ")
+    assert f"towards {name}, by your first picture." in glaze("style", "show").stdout
 
 
 def test_bad_input_is_said_and_changes_nothing(glaze: Glaze, client: Client, tmp_path: Path) -> None:

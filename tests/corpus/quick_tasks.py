@@ -25,5 +25,13 @@ def run(kind: str, inputs: Mapping[str, Input], settings: Mapping[str, Any], rep
     pages = [page.changed(np.full(page.seen.shape, settings["strength"] / 255, np.float32)) for page in file.pages]
     wanted = Wanted(0, settings["metadata"], settings["no_mining"])
     data = formats.encode(file, pages, settings["format"], wanted)
-    report = {"style": "none", "seconds": 0.0, "growth": len(data) / len(file.data), "notes": [], **FIGURES}
+    report = {
+        "style": "none",
+        "chosen": "named",
+        "painter": "embedded",
+        "seconds": 0.0,
+        "growth": len(data) / len(file.data),
+        "notes": [],
+        **FIGURES,
+    }
     return Result({"result": Output(data)}, report)

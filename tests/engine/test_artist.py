@@ -16,6 +16,7 @@ from glaze_plugin import places
 from glaze_server.engine import aim, artist, styles, tasks
 from glaze_server.engine.artist import FIRST, LEARNED, SET, Artist
 from glaze_server.engine.device import Compute
+from glaze_server.engine.progress import Paused
 from glaze_server.engine.settings import Settings
 from glaze_server.engine.source import Input
 from tests.conftest import file_bytes
@@ -138,6 +139,26 @@ def test_the_first_picture_chooses_by_its_distances_and_all_others_follow(
     picture = Input(file_bytes(piece(40, 32).rotate(180)))
     report = tasks.run("protect", {"picture": picture}, {"strength": 0, "seed": 9}, Recorder()).report
     assert (report["style"], report["chosen"], report["painter"]) == (style, FIRST, "embedded")
+
+
+@pytest.mark.parametrize("stop_at", [4, 12], ids=["before its first step", "in the middle"])
+def test_a_job_that_made_way_goes_on_towards_its_own_style(piece: Piece, alone: Path, stop_at: int) -> None:
+    def run(reporter: Recorder, checkpoint: str) -> tasks.Result:
+        settings = {"quality": "preview", "painter": "auto", "want_target": True}
+        return tasks.run(
+            "protect", {"picture": Input(file_bytes(piece(40, 32)))}, settings, reporter, alone / checkpoint
+        )
+
+    artist.keep(Artist("etching", LEARNED))
+    undisturbed = run(Recorder(), "one")
+    with pytest.raises(Paused):
+        run(Recorder(stop_at, Paused()), "two")
+    artist.keep(Artist("weave", SET))
+    resumed = run(Recorder(), "two")
+    assert (resumed.report["style"], resumed.report["chosen"]) == ("etching", LEARNED)
+    assert {name: part.data for name, part in resumed.parts.items()} == {
+        name: part.data for name, part in undisturbed.parts.items()
+    }
 
 
 def test_a_style_that_cannot_be_kept_does_not_keep_a_picture_from_being_cloaked(

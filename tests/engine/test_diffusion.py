@@ -23,6 +23,7 @@ from glaze_server.engine import diffusion, painters, tasks
 from glaze_server.engine.device import Compute, Device
 from glaze_server.engine.diffusion import GRID
 from glaze_server.engine.painters import EMBEDDED, Painter
+from glaze_server.engine.progress import Paused
 from glaze_server.engine.source import Input
 from tests.conftest import file_bytes
 from tests.engine.conftest import Piece, Recorder, nothing, refusal, waves
@@ -215,6 +216,23 @@ def test_a_job_is_cloaked_towards_what_the_model_painted_and_measured_by_it(stud
     measured = tasks.run("measure", pair, {"style": "etching", "painter": "xl-turbo"}, Recorder()).report
     assert measured["painter"] == "xl-turbo"
     assert measured["targeted_shift"] == figures["targeted_shift"]
+
+
+def test_a_job_that_made_way_is_not_painted_again(studio: Path, picture: bytes, tmp_path: Path) -> None:
+    settings = {"quality": "preview", "style": "etching", "painter": "sd", "want_target": True}
+
+    def run(reporter: Recorder) -> tasks.Result:
+        return tasks.run("protect", {"picture": Input(picture)}, settings, reporter, tmp_path / "checkpoint")
+
+    begun = Painter(studio / "sd").painting.taken + 4
+    first, second = Recorder(begun, Paused()), Recorder()
+    with pytest.raises(Paused):
+        run(first)
+    assert first.stages[-1] == "cloaking"
+    resumed = run(second)
+    assert resumed.report["painter"] == "sd"
+    assert second.stages.count("painting the target") == 1
+    assert resumed.parts["target"].data == protect(picture, Recorder(), painter="sd").parts["target"].data
 
 
 @pytest.mark.parametrize("step", [1, 5])

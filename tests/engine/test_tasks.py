@@ -6,7 +6,7 @@ import base64
 import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from PIL import Image
 
 from glaze_plugin.errors import Cancelled, GlazeError
 from glaze_plugin.raster import CHANNEL_ORDERS, RasterFormat
-from glaze_server.engine import device, measure, progress, styles, tasks
+from glaze_server.engine import aim, artist, device, measure, progress, styles, tasks
 from glaze_server.engine.budget import Budget, Eye
 from glaze_server.engine.pixels import from_8bit
 from glaze_server.engine.progress import Paused
@@ -122,6 +122,14 @@ def test_bgra_is_cloaked_as_the_same_rgba(piece: Piece) -> None:
 
 
 # Files
+
+
+@pytest.fixture(scope="module", autouse=True)
+def unknown_artist(home: Path) -> Iterator[None]:
+    """No style is kept when these tests begin, nor for those that follow."""
+    artist.forget()
+    yield
+    artist.forget()
 
 
 @pytest.fixture(scope="module")
@@ -458,7 +466,7 @@ def test_a_paused_job_is_taken_up_again_and_gives_the_same_bytes(
     settings = {**QUICK, "style": "auto"}
     checkpoint = tmp_path / "checkpoint"
     with pytest.raises(Paused):
-        tasks.run("protect", inputs, settings, Recorder(stop_at=17, reason=Paused()), checkpoint)
+        tasks.run("protect", inputs, settings, Recorder(stop_at=9, reason=Paused()), checkpoint)
     assert checkpoint.exists()
     result = tasks.run("protect", inputs, settings, Recorder(), checkpoint)
     assert result.parts["result"] == cloaked.parts["result"]
@@ -472,7 +480,7 @@ def test_a_report_says_what_computed_it_and_what_was_given_up(cloaked: Result) -
 def test_memory_that_runs_out_outside_the_networks_is_said_too(
     picture: Image.Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tasks, "transfer", lambda *_: torch.empty(1 << 50))  # no machine has as much
+    monkeypatch.setattr(aim, "transfer", lambda *_: torch.empty(1 << 50))  # no machine has as much
     with refusal("memory", GlazeError):
         protect(picture)
 

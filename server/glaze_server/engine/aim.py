@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
@@ -11,8 +11,10 @@ from torch import Tensor
 from glaze_plugin.errors import BadInput, GlazeError
 from glaze_server.engine import artist, diffusion, painters, styles
 from glaze_server.engine.artist import FIRST, LEARNED, SET, Artist
+from glaze_server.engine.checkpoint import Checkpoint
 from glaze_server.engine.device import Compute
 from glaze_server.engine.painters import EMBEDDED, Painter
+from glaze_server.engine.progress import Steps
 from glaze_server.engine.settings import Settings
 from glaze_server.engine.transfer import transfer
 
@@ -20,6 +22,39 @@ NAMED = "named"
 """How a style was chosen that the job itself asked for; other ways are in `artist`."""
 LOOKS = len(styles.STYLES) // 4
 """Steps of `first`."""
+
+
+@dataclass(frozen=True)
+class Aim:
+    """What a picture is drawn towards. target: (1, 3, H, W) in [0, 1]. chosen: how the style was."""
+
+    target: Tensor
+    style: str
+    chosen: str
+    painter: str
+
+
+def settle(
+    settings: Settings, painter: Painter | None, seen: Tensor, steps: Steps, compute: Compute, checkpoint: Checkpoint
+) -> Aim:
+    """The aim of a job's picture, (1, 3, H, W) in [0, 1].
+
+    Of a job that was begun before it is the same as then, whatever has been changed since, for the cloak is half made;
+    and what a model painted for it is not painted again.
+    """
+    steps.begin("choosing a style")
+    tensors, facts = checkpoint.load() or ({}, {})
+    style, chosen = (facts["style"], facts["chosen"]) if facts else style_of(settings)
+    if not style:
+        style, chosen = first(seen, settings.seed, steps.advance, compute)
+    steps.begin("painting the target")
+    if "target" in tensors:
+        compute.notes[:] = facts["notes"]
+        return Aim(tensors["target"], style, chosen, facts["painter"])
+    target, by = paint(None if facts else painter, seen, style, settings.seed, steps.advance, compute)
+    facts = {"style": style, "chosen": chosen, "painter": by, "notes": compute.notes}
+    checkpoint.save({"target": target} if painter else {}, facts)
+    return Aim(target, style, chosen, by)
 
 
 def style_of(settings: Settings) -> tuple[str, str]:
@@ -46,7 +81,7 @@ def first(seen: Tensor, seed: int, tick: Callable[[], None], compute: Compute) -
     return style, FIRST
 
 
-def steps(painter: Painter | None) -> int:
+def strokes(painter: Painter | None) -> int:
     """How often `paint` calls its tick, at most."""
     return painter.painting.taken + 1 if painter else 1
 

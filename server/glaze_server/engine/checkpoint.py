@@ -26,9 +26,9 @@ class Checkpoint:
         self._path = path
         self._saved = time.monotonic()
 
-    def part(self, number: int) -> Checkpoint:
-        """Another file beside this one, for a part of the same job."""
-        return Checkpoint(self._path and self._path.with_name(f"{self._path.name}.{number}"))
+    def beside(self, name: str) -> Checkpoint:
+        """Another one of the same job."""
+        return Checkpoint(self._path and self._path.with_name(f"{self._path.name}.{name}"))
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """What was saved last, or None; a damaged file counts as none."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from torch import Tensor
 from glaze_plugin.errors import BadInput
 from glaze_plugin.raster import RasterFormat
 from glaze_server.engine import aim, device, encoders, formats, jnd, measure, painters, pixels, review, styles
+from glaze_server.engine.aim import Aim
 from glaze_server.engine.budget import FIT_STEPS, Budget, Eye, fit
 from glaze_server.engine.checkpoint import Checkpoint
 from glaze_server.engine.cloak import Subject, optimise
@@ -99,22 +100,21 @@ def _protect(job: Job) -> Result:
     started = time.monotonic()
     settings, compute = job.settings, job.compute
     judges = [encoders.load(name) for name in encoders.chosen(settings.encoders, compute.device)]
-    style, chosen = aim.style_of(settings)
+    style, _ = aim.style_of(settings)
     painter = painters.choose(settings.painter, settings.quality == "preview", compute)
     source = job.source("picture")
     if source.file:
         formats.check_format(source.file, settings.format)
     rooms = _rooms(job, source)
-    one = aim.steps(painter) + QUALITIES[settings.quality].iterations + FIT_STEPS + measure.STEPS
+    one = aim.strokes(painter) + QUALITIES[settings.quality].iterations + FIT_STEPS + measure.STEPS
     steps = Steps(job.reporter, (0 if style else aim.LOOKS) + one * len(rooms))
-    if not style:
-        steps.begin("choosing a style")
-        style, chosen = aim.first(seen(source.pages[next(iter(rooms))]), settings.seed, steps.advance, compute)
-    pages, found = list(source.pages), []
+    pages: list[Picture] = list(source.pages)
+    found: list[Cloak] = []
     for done, (number, room) in enumerate(rooms.items()):
-        checkpoint = job.checkpoint if len(rooms) == 1 else job.checkpoint.part(number)
-        later = one * (len(rooms) - 1 - done)
-        cloak = _cloak(job, source, number, room, judges, style, painter, steps, later, checkpoint)
+        checkpoint = job.checkpoint if len(rooms) == 1 else job.checkpoint.beside(str(number))
+        if found:  # all pages are drawn towards one style
+            job = replace(job, settings=replace(settings, style=found[0].aim.style))
+        cloak = _cloak(job, source, number, room, judges, painter, steps, one * (len(rooms) - 1 - done), checkpoint)
         pages[number] = cloak.picture
         found.append(cloak)
     worst = min(found, key=lambda cloak: sum(cloak.figures["targeted_shift"].values()))
@@ -122,7 +122,7 @@ def _protect(job: Job) -> Result:
     output = source.write(pages, settings.format, wanted)
     result = Result({"result": output})
     if settings.want_target:
-        result.parts["target"] = Output(pixels.png(within(found[0].target, source.pages[0])))
+        result.parts["target"] = Output(pixels.png(within(found[0].aim.target, found[0].picture)))
     if settings.want_review:
         result.parts["difference"] = Output(pixels.png(found[0].difference))
     _note(job, source, output, found)
@@ -133,9 +133,9 @@ def _protect(job: Job) -> Result:
         "pages": len(pages),
         "seconds": round(time.monotonic() - started, 2),
         "encoders": [judge.name for judge in judges],
-        "style": style,
-        "chosen": chosen,
-        "painter": worst.painter,
+        "style": found[0].aim.style,
+        "chosen": found[0].aim.chosen,
+        "painter": worst.aim.painter,
         "strength": settings.strength,
         "quality": settings.quality,
         "seed": settings.seed,
@@ -146,13 +146,11 @@ def _protect(job: Job) -> Result:
 
 @dataclass(frozen=True)
 class Cloak:
-    """One cloaked page. painter: who painted its target. level, lost: how fine its compression must be, and the share
-    of the shift that it takes."""
+    """One cloaked page. level, lost: how fine its compression must be, and the share of the shift that it takes."""
 
     picture: Picture
     figures: dict[str, Any]
-    painter: str
-    target: Tensor
+    aim: Aim
     difference: Tensor
     level: int
     lost: float
@@ -164,7 +162,6 @@ def _cloak(
     number: int,
     room: Tensor,
     judges: list[encoders.Encoder],
-    style: str,
     painter: Painter | None,
     steps: Steps,
     later: int,
@@ -176,9 +173,9 @@ def _cloak(
     opacity = pixels.alpha(picture)
     colour, opacity = mirrored(pixels.colour(picture)), None if opacity is None else mirrored(opacity)
 
-    steps.begin("painting the target")
     clean = over(colour, opacity)
-    target, by = aim.paint(painter, clean, style, settings.seed, steps.advance, compute)
+    aimed = aim.settle(settings, painter, clean, steps, compute, checkpoint.beside("target"))
+    target = aimed.target
 
     steps.begin("cloaking", quality.iterations + FIT_STEPS + measure.STEPS + later)
     subject = Subject(colour, opacity, target, room)
@@ -221,7 +218,7 @@ def _cloak(
     if settings.want_review:
         difference = review.difference(within(eye.reference, picture), within(cloaked, picture))
         figures["at_opacity"] = measure.at_opacities(judges, eye, cloaked, target, compute)
-    return Cloak(changed, figures, by, target, difference, level, lost)
+    return Cloak(changed, figures, aimed, difference, level, lost)
 
 
 LOSS = 0.1
@@ -352,7 +349,7 @@ def _compare(job: Job, clean: Source, cloaked: Source) -> dict[str, Any]:
     searching = not given and style == "auto"
     painter = None if given else painters.choose(job.settings.painter, False, job.compute)
     looking = len(styles.STYLES) if searching else 0
-    steps = Steps(job.reporter, looking + aim.steps(painter) + measure.STEPS)
+    steps = Steps(job.reporter, looking + aim.strokes(painter) + measure.STEPS)
     steps.begin("measuring")
     by = "given"
     if given:
