@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
+from PIL import Image
 
-from glaze_server.engine import formats
+from glaze_server.engine import formats, jnd, pixels, tasks
+from glaze_server.engine.formats import Wanted
+from tests.conftest import file_bytes
 from tests.corpus import readers
 from tests.corpus.cases import Case, Samples, all_cases, merged_cases
 from tests.engine.conftest import refusal
@@ -13,6 +18,13 @@ from tests.engine.conftest import refusal
 CASES = all_cases()
 every_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 CAP = 16 / 255
+GROWING: list[tuple[str, dict[str, Any]]] = [
+    ("PNG", {}),
+    ("TIFF", {"compression": "tiff_lzw"}),
+    ("JPEG", {"quality": 92, "subsampling": 0}),
+    ("JPEG", {"quality": 75}),
+    ("WEBP", {"quality": 90}),
+]
 
 
 def moved(case: Case) -> tuple[bytes, np.ndarray]:
@@ -75,6 +87,35 @@ def test_a_cloak_is_seen_as_it_was_meant(case: Case) -> None:
     real = after.seen - before.seen
     share = float((real * wanted).sum() / (wanted * wanted).sum())
     assert (0.5 if case.lossless else 0.35) < share < 1.25
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.name.startswith("jpeg-")], ids=lambda case: case.name)
+def test_finer_tables_keep_more_of_a_cloak_and_leave_the_rest_to_the_bit(case: Case) -> None:
+    file = formats.decode(case.data)
+    samples = case.samples.copy()
+    noise = np.random.default_rng(4).integers(-6, 7, samples[:, :24].shape)
+    samples[:, :24, :3] = np.clip(samples[:, :24, :3] + noise[..., :3], 0, 255)  # black stays
+    errors = []
+    for level in range(formats.levels(file, "")):
+        back = case.read(formats.encode(file, [file.pages[0].with_samples(samples)], "", Wanted(level)))
+        np.testing.assert_array_equal(back[:, 40:], case.samples[:, 40:])
+        errors.append(np.square(back[:, :24].astype(float) - samples[:, :24]).mean())
+    if "ycck" in case.name:  # which jpeglib writes with its own tables alone
+        assert len(set(errors)) == 1
+    else:
+        assert errors[-1] < errors[0]
+        assert max(errors) in errors[:3]
+
+
+@pytest.mark.parametrize(("container", "options"), GROWING)
+def test_a_file_of_the_same_format_grows_little(meadow: Image.Image, container: str, options: dict[str, Any]) -> None:
+    """With noise where the engine's limit of each pixel is, which packs worse than a cloak."""
+    data = file_bytes(meadow.crop((160, 220, 416, 420)), container, **options)
+    file = formats.decode(data)
+    limit = jnd.room(pixels.colour(file.pages[0]), None)[0, 0].numpy()[..., None]
+    signs = np.random.default_rng(1).choice([-0.5, 0.5], file.pages[0].seen.shape).astype(np.float32)
+    written = formats.encode(file, [file.pages[0].changed(limit * signs)])
+    assert len(written) < tasks.GROWTH * len(data)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.95])

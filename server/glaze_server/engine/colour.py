@@ -58,9 +58,13 @@ class Converted:
 
     def change(self, colours: Floats, seen: Floats, delta: Floats) -> Floats:
         moved = self.back(np.clip(seen + delta, 0, 1)) - self.back(seen)
+        return self._held(colours, seen, delta, moved)
+
+    def _held(self, colours: Floats, seen: Floats, delta: Floats, moved: Floats) -> Floats:
+        """The change, nowhere seen as larger than the largest part of δ, and 0 where δ is."""
         moved[~(delta != 0).any(-1)] = 0
         reach = np.abs(self.seen(colours + moved) - seen).max(-1, keepdims=True)
-        limit = np.abs(delta).max(-1, keepdims=True)  # inks overshoot where the profile mixes them otherwise
+        limit = np.abs(delta).max(-1, keepdims=True)
         np.multiply(moved, limit / np.maximum(reach, 1e-9), out=moved, where=reach > limit)
         return moved
 
@@ -119,6 +123,31 @@ class Profiled(Converted):
         return np.asarray((own - self._offset) / self._scale, np.float32)
 
 
+class ProfiledInks(Profiled):
+    """CMYK by its profile. δ goes into the inks, black stays: by how each ink acts where it is, since a conversion back
+    would mix inks and black in the profile's own way."""
+
+    def change(self, colours: Floats, seen: Floats, delta: Floats) -> Floats:
+        base = self.forth(colours)
+        columns = []
+        for ink in range(3):
+            step = np.where(colours[..., ink] > 0.5, -INK_STEP, INK_STEP).astype(np.float32)
+            other = colours.copy()
+            other[..., ink] += step
+            columns.append((self.forth(other) - base) / step[..., None])
+        slopes = np.stack(columns, -1)
+        turned = slopes.swapaxes(-1, -2)
+        damped = turned @ slopes + np.eye(3, dtype=np.float32) * DAMPING
+        inks = np.linalg.solve(damped, turned @ delta[..., None])[..., 0]
+        moved = np.zeros_like(colours)
+        moved[..., :3] = np.clip(colours[..., :3] + inks, 0, 1) - colours[..., :3]
+        return self._held(colours, seen, delta, moved)
+
+
+INK_STEP = 0.02
+"""Over how much ink its effect is measured."""
+DAMPING = 1e-3
+"""Keeps inks that have no effect, below black or above their limit, from being asked for it."""
 AS_SRGB = AsSrgb()
 
 
@@ -135,7 +164,7 @@ def space(model: str, floats: bool, profile: bytes, linear: bool = False) -> Spa
     if model == "CMYK" or (floats and profile):
         if not fits or not _usable(profile):
             raise BadInput("profile", "The colour profile of this file does not fit its colours.")
-        return Profiled(profile)
+        return ProfiledInks(profile) if model == "CMYK" else Profiled(profile)
     if floats or (linear and not profile):
         return LinearLight()
     if fits and _usable(profile) and float(Profiled(profile).seen(_middle(model)).mean()) > MIDDLE:

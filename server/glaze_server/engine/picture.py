@@ -74,6 +74,12 @@ class Picture:
         return len(self.model)
 
     @property
+    def flat(self) -> bool:
+        """Whether all pixels have the same colour to the bit; takes no memory to speak of."""
+        first = self.samples[:1, :1, : self.colours]
+        return all(bool((self.samples[rows, :, : self.colours] == first).all()) for rows in self._bands())
+
+    @property
     def alpha(self) -> Floats | None:
         """In [0, 1], (H, W, 1); None for an opaque picture."""
         return self._alpha(slice(None))

@@ -20,6 +20,7 @@ from glaze_server.engine.checkpoint import Checkpoint
 from glaze_server.engine.cloak import Subject, optimise
 from glaze_server.engine.device import Compute
 from glaze_server.engine.formats import Wanted
+from glaze_server.engine.formats.file import check_memory
 from glaze_server.engine.painters import Painter
 from glaze_server.engine.picture import Picture
 from glaze_server.engine.pixels import over, rounded
@@ -221,6 +222,8 @@ def _cloak(
     return Cloak(changed, figures, aimed, difference, level, lost)
 
 
+BYTES_PER_PIXEL = 100
+"""The least that a cloak takes: picture, target, δ, velocity, gradient and what comes of them (bench/tiles.py)."""
 LOSS = 0.1
 """The share of the targeted shift that a file's own compression may take."""
 GROWTH = 1.6
@@ -299,14 +302,21 @@ def _rooms(job: Job, source: Source) -> dict[int, Tensor]:
     return rooms
 
 
+def _flat() -> BadInput:
+    return BadInput("nothing_to_protect", "This picture is one flat colour: there is no style in it to protect.")
+
+
 def _refuse_flat(whole: Tensor, opacity: Tensor | None) -> None:
     visible = whole.flatten(2) if opacity is None else whole.flatten(2)[..., (opacity > 0).flatten()]
     if not visible.numel() or float((visible.amax(-1) - visible.amin(-1)).max()) <= FLAT_RANGE:
-        raise BadInput("nothing_to_protect", "This picture is one flat colour: there is no style in it to protect.")
+        raise _flat()
 
 
 def _room(strength: float, picture: Picture, mask: Picture | None) -> Tensor:
     """The largest |δ| of each pixel, (1, 1, H, W): the eye's tolerance, inside the mask, where there is opacity."""
+    if picture.flat:
+        raise _flat()
+    check_memory(f"Cloaking this picture of {picture.size}", BYTES_PER_PIXEL * picture.width * picture.height)
     whole, opacity = seen(picture), pixels.alpha(picture)
     opacity = None if opacity is None else mirrored(opacity)
     _refuse_flat(whole, opacity)

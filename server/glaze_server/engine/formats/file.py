@@ -80,21 +80,14 @@ def check_claim(width: int, height: int, bytes_per_pixel: float, format: str) ->
     size = f"{width}×{height} px"
     if width > MAX_SIDE or height > MAX_SIDE or width * height > MAX_PIXELS:
         raise BadInput("too_large", f"This picture is {size}, which is too large to cloak.")
-    need, free = COPIES * width * height * bytes_per_pixel, free_memory()
-    if free is not None and need > free:
-        raise BadInput(
-            "memory", f"Reading this picture of {size} takes {_gb(need)} of memory, and {_gb(free)} are free."
-        )
+    check_memory(f"Reading this picture of {size}", COPIES * width * height * bytes_per_pixel)
 
 
-def check_bytes(size: float, format: str) -> None:
-    """Refuse what a packed part of a file would take once it is unpacked."""
+def check_memory(what: str, need: float) -> None:
+    """Refuse what takes more bytes than are free, before the system ends the process. what: begins the sentence."""
     free = free_memory()
-    if free is not None and COPIES * size > free:
-        raise BadInput(
-            "memory",
-            f"Reading this {format.upper()} file takes {_gb(COPIES * size)} of memory, and {_gb(free)} are free.",
-        )
+    if free is not None and need > free:
+        raise BadInput("too_large", f"{what} takes {_gb(need)} of memory, and {_gb(free)} are free.")
 
 
 def _gb(size: float) -> str:

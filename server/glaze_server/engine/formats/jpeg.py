@@ -35,7 +35,8 @@ FRAMES = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}
 """Sequential and progressive frames; the others are lossless or hierarchical."""
 BASELINE, PROGRESSIVE = "turbo210", "mozjpeg403"
 """jpeglib's libraries; mozjpeg's writes progressive files alone, turbo's baseline alone."""
-COMPONENTS = ("Y", "Cb", "Cr", "K")
+WRITTEN = ("Y", "Cb", "Cr")
+"""jpeglib's names of the components that it writes; the fourth, black, it leaves as it was, and so does `colour`."""
 MODELS = {1: "G", 3: "RGB", 4: "CMYK"}
 TO_YCC = np.array([[0.299, 0.587, 0.114], [-0.168735892, -0.331264108, 0.5], [0.5, -0.418687589, -0.081312411]])
 """JFIF 1.02, page 3."""
@@ -151,9 +152,19 @@ def _moved(file: PictureFile, picture: Picture, level: int) -> bytes:
             jpeg.load()
             _add(jpeg, _components(change, transform, jpeg), *FINER[level])
             jpeg.write_dct(str(written), flags=[] if progressive else ["+OPTIMIZE_CODING"])
+            _check_written(jpeg, jpeglib.read_dct(str(written)))
         except OSError as error:
             raise damaged(NAME) from error
         return written.read_bytes()
+
+
+def _check_written(wanted: jpeglib.DCTJPEG, found: jpeglib.DCTJPEG) -> None:
+    """Raise BadInput where jpeglib could not write what it was given: a table for each component, for one."""
+    for number, name in enumerate(WRITTEN[: found.num_components]):
+        same_table = np.array_equal(wanted.get_component_qt(number), found.get_component_qt(number))
+        if not same_table or not np.array_equal(getattr(wanted, name), getattr(found, name)):
+            sentence = "The compression of this JPEG file is of a kind that cannot be written again."
+            raise BadInput("compression", sentence, "Name a PNG or TIFF file as the result.")
 
 
 def _components(change: Values, transform: int | None, jpeg: jpeglib.DCTJPEG) -> Values:
@@ -173,18 +184,24 @@ def _add(jpeg: jpeglib.DCTJPEG, change: Values, divisor: int, diagonal: int) -> 
     A finer table holds divisors of the own one, so that a coefficient that does not change keeps its value.
     """
     tables = np.asarray(jpeg.qt).astype(np.int64)
+    numbers = np.asarray(jpeg.quant_tbl_no)
+    black = len(numbers) == 4
+    if black and len(tables) > 1:  # jpeglib writes two tables at most
+        divisor = 1
     finer = _finer(tables, divisor, diagonal)
     factors = np.asarray(jpeg.samp_factor).reshape(-1, 2)
     down, across = factors[:, 0].max() // factors[:, 0], factors[:, 1].max() // factors[:, 1]
-    for number, name in enumerate(COMPONENTS[: change.shape[2]]):
-        coefficients = getattr(jpeg, name)
-        table = jpeg.quant_tbl_no[number]
+    for number, name in enumerate(WRITTEN[: change.shape[2]]):
+        coefficients, own, fine = getattr(jpeg, name), tables[numbers[number]], finer[numbers[number]]
         rows, columns = coefficients.shape[:2]
         plane = _averaged(change[..., number], int(down[number]), int(across[number]), rows * 8, columns * 8)
         blocks = plane.reshape(rows, 8, columns, 8).transpose(0, 2, 1, 3)
         moved = COSINES @ blocks @ COSINES.T
-        scaled = coefficients * (tables[table] // finer[table]) + np.rint(moved / finer[table])
+        scaled = coefficients * (own // fine) + np.rint(moved / fine)
         setattr(jpeg, name, np.clip(scaled, -1023, 1023).astype(np.int16))
+    if black and divisor > 1:  # it keeps its coefficients, and so its table
+        jpeg.quant_tbl_no = np.array([*numbers[:3], len(tables)])
+        finer = np.concatenate([finer, tables[numbers[3]][None]])
     jpeg.qt = finer.astype(np.uint16)
 
 

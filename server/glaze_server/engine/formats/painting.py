@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from glaze_plugin.errors import BadInput
 from glaze_server.engine.formats import png
-from glaze_server.engine.formats.file import PictureFile, Wanted, check_bytes, damaged
+from glaze_server.engine.formats.file import COPIES, PictureFile, Wanted, check_memory, damaged
 from glaze_server.engine.metadata import Metadata
 from glaze_server.engine.picture import Picture
 
@@ -33,7 +33,7 @@ def decode(data: bytes) -> PictureFile:
                 )
                 raise BadInput("not_merged", sentence)
             size = archive.getinfo(MERGED).file_size
-            check_bytes(size, NAME)
+            check_memory("Reading this document", COPIES * size)
             with archive.open(MERGED) as member:
                 merged = member.read(size)
     except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError) as error:
