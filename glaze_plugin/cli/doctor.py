@@ -6,9 +6,11 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from glaze_plugin import __version__, lock, places
+from glaze_plugin.cli import models
 from glaze_plugin.cli.output import console, print_json
 from glaze_plugin.cli.service import NAME
 from glaze_plugin.client import Client
@@ -34,7 +36,7 @@ class Finding:
 
 def examine(json: bool) -> int:
     """Print the findings; 1 where one of them is a problem, else 0."""
-    findings = [*_folders(), *_installation(), *_daemon(), *_addons(), *_log()]
+    findings = [*_folders(), *_installation(), *_encoders(), *_daemon(), *_addons(), *_log()]
     if json:
         print_json([vars(finding) for finding in findings])
     else:
@@ -73,6 +75,12 @@ def _installation() -> Iterator[Finding]:
         yield Finding("ok", "daemon", f"It is started by: {' '.join(start_command())}")
     except DaemonUnavailable as error:
         yield Finding("problem", "daemon", error.sentence, error.remedy)
+
+
+def _encoders() -> Iterator[Finding]:
+    with suppress(DaemonUnavailable):  # the server is not installed, which was said before
+        told = f"On this computer: {', '.join(models.here())}."
+        yield Finding("ok", "encoders", told, "`glaze models list` shows which others there are.")
 
 
 def _daemon() -> Iterator[Finding]:

@@ -33,6 +33,11 @@ def show(as_json: bool) -> None:
     console.print(table)
 
 
+def here() -> list[str]:
+    """Names of the encoders that are on this computer."""
+    return [line["model"]["name"] for line in _lines("list") if line["model"]["path"]]
+
+
 def pull(names: list[str], as_json: bool) -> None:
     """Download encoders, with progress where standard error is a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())

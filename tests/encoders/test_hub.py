@@ -207,6 +207,7 @@ def test_the_command_line_fetches_lists_and_removes(hub: Hub, shelf: Path, glaze
     assert glaze("models", "path", env=environment).stdout.strip() == str(shelf)
     assert glaze("models", "path", TINY, env=environment).stdout.strip() == str(shelf / TINY / WEIGHTS)
     assert glaze("models", "verify", env=environment).returncode == 0
+    assert f"On this computer: embedded, {TINY}." in glaze("doctor", env=environment).stdout
     assert glaze("models", "remove", TINY, env=environment).returncode == 0
     assert encoders.available() == ["embedded"]
 

@@ -65,9 +65,8 @@ def test_two_steps_lead_towards_the_target(name: str) -> None:
     assert distances[2] < distances[1] < distances[0]
 
 
-@pytest.mark.parametrize("name", ["sana", "flux2"])
-def test_a_cloak_is_optimised_against_encoders_of_a_larger_stride(name: str) -> None:
-    encoder = cheap(name)
+def test_a_cloak_is_optimised_against_an_encoder_of_a_larger_stride() -> None:
+    encoder = cheap("sana")
     picture, target = waves(72, 80), waves(72, 80, 0.7)
     subject = Subject(picture, None, target, EPSILON * jnd_map(picture))
     quality = replace(QUALITIES["preview"], iterations=2)
