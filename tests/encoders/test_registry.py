@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from glaze_plugin.errors import GlazeError
@@ -20,6 +20,7 @@ from glaze_server.engine.cloak import Subject, optimise
 from glaze_server.engine.device import CPU, LEAST_CORE, Compute, Device
 from glaze_server.engine.encoders import OWN_NETWORKS, Encoder
 from glaze_server.engine.jnd import EPSILON, jnd_map
+from glaze_server.engine.networks import taef2_network
 from glaze_server.engine.settings import QUALITIES
 from tests.encoders.narrow import ONE_OF_EACH, autoencoder, narrow
 from tests.engine.conftest import nothing, refusal, waves
@@ -129,6 +130,34 @@ def test_a_folder_of_the_artists_own_is_an_encoder_by_its_name(name: str, shelf:
     x = waves(64, 64)
     expected = as_generators_have_it(autoencoder(name), name, x)
     torch.testing.assert_close(encoders.load("mine")(x), expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
+
+
+def test_weights_with_the_names_of_older_versions_are_read(shelf: Path) -> None:
+    """As Stable Diffusion's are published; narrow ones have no other attention than that of the middle block."""
+    put("sd21", shelf / "mine")
+    file = shelf / "mine" / "diffusion_pytorch_model.safetensors"
+    old = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
+    renamed = {}
+    for key, value in load_file(file).items():
+        for new, before in old.items():
+            key = key.replace(f"attentions.0.{new}.", f"attentions.0.{before}.")
+        renamed[key] = value
+    assert any("attentions.0.proj_attn" in key for key in renamed)
+    save_file(renamed, file)
+    x = waves(64, 64)
+    expected = as_generators_have_it(autoencoder("sd21"), "sd21", x)
+    torch.testing.assert_close(encoders.load("mine")(x), expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
+
+
+def test_the_hubs_file_of_taef2_is_read_as_well_as_the_authors_own(shelf: Path) -> None:
+    """It holds the decoder, too, and names its layers as diffusers would."""
+    network = taef2_network()
+    (shelf / "taef2").mkdir()
+    both = {f"encoder.layers.{key}": value for key, value in network.state_dict().items()}
+    save_file(both | {"decoder.layers.0.weight": torch.zeros(3)}, shelf / "taef2" / "taef2.safetensors")
+    assert encoders.available() == ["embedded", "taef2"]
+    x = waves(32, 32)
+    torch.testing.assert_close(encoders.load("taef2")(x), network(x), rtol=1e-4, atol=1e-5)
 
 
 def test_a_folder_without_all_of_its_weights_is_refused(shelf: Path) -> None:
