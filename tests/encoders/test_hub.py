@@ -153,12 +153,12 @@ def test_a_disk_without_room_is_said_before_the_download(
     hub: Hub, shelf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A mock, in this process: a disk cannot be filled here."""
-    from glaze_server import hub as module
+    from glaze_server import download
 
     full = shutil.disk_usage(shelf)._replace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
     with refusal("disk_full", GlazeError):
-        module._check_room(MODELS[TINY], shelf, 5_000_000)
+        download._check_room(MODELS[TINY], shelf, 5_000_000)
 
 
 def test_the_checksum_of_the_registry_is_checked(hub: Hub, shelf: Path, glaze: Glaze) -> None:

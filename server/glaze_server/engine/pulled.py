@@ -78,3 +78,12 @@ def check(folder: Path, record: Record) -> None:
                 f"The file {path} is no longer what was downloaded.",
                 f"Run `glaze models pull {folder.name}` to fetch it again.",
             )
+
+
+def whole(folder: Path, record: Record) -> bool:
+    """Whether all files are what was downloaded."""
+    try:
+        check(folder, record)
+    except GlazeError:
+        return False
+    return True
