@@ -222,7 +222,7 @@ def _cloak(
     return Cloak(changed, figures, aimed, difference, level, lost)
 
 
-BYTES_PER_PIXEL = 100
+BYTES_PER_PIXEL = 200
 """The least that a cloak takes: picture, target, δ, velocity, gradient and what comes of them (bench/tiles.py)."""
 LOSS = 0.1
 """The share of the targeted shift that a file's own compression may take."""
