@@ -17,7 +17,7 @@ from tests.corpus.cases import Samples
 CAP = 16 / 255
 DTYPES = {"PNG": ("u1", "u2"), "TIFF": ("u1", "u2", "f2", "f4")}
 
-quick = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 sides = st.integers(1, 300)
 
 
