@@ -333,13 +333,15 @@ def test_place_camera_thumbnail_and_history_stay_behind(tagged: bytes) -> None:
         (b"", "empty"),
         (b"Dear diary, this is not a picture.\n" * 20, "not_a_picture"),
         (b'<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64"/>', "not_a_picture"),
+        (b"gimp xcf v011\0", "not_merged"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0heic", "heic"),
         (b"\x89PNG\r\n\x1a\n", "damaged"),
         (b"\xff\xd8\xff", "damaged"),
         (file_bytes(Image.new("RGB", (64, 64)), "GIF"), "not_a_picture"),
         (tiff(np.zeros((40, 50, 3), np.uint32), photometric="rgb"), "depth"),
     ],
     ids=[
-        *("empty", "text", "svg", "png-start", "jpeg-start", "gif", "32-bit"),
+        *("empty", "text", "svg", "xcf", "heic", "png-start", "jpeg-start", "gif", "32-bit"),
     ],
 )
 def test_what_is_no_usable_picture_is_refused(data: bytes, code: str) -> None:

@@ -24,6 +24,9 @@ def decode(data: bytes) -> PictureFile:
     """Decode a picture file's bytes. Raises BadInput, in one sentence, for whatever cannot be cloaked as it is."""
     if not data:
         raise BadInput("empty", "The file is empty.")
+    if data.startswith(b"gimp xcf"):
+        sentence = "An XCF document holds no merged picture."
+        raise BadInput("not_merged", sentence, "Export it from GIMP as PNG, or use Glaze inside GIMP.")
     codec = next((codec for codec in CODECS.values() if codec.holds(data)), None)
     if codec is None:
         raise BadInput(
