@@ -42,10 +42,10 @@ def settle(
     Of a job that was begun before it is the same as then, whatever has been changed since, for the cloak is half made;
     and what a model painted for it is not painted again.
     """
-    steps.begin("choosing a style")
     tensors, facts = checkpoint.load() or ({}, {})
     style, chosen = (facts["style"], facts["chosen"]) if facts else style_of(settings)
     if not style:
+        steps.begin("choosing a style")
         style, chosen = first(seen, settings.seed, steps.advance, compute)
     steps.begin("painting the target")
     if "target" in tensors:
