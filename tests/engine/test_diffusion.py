@@ -237,7 +237,7 @@ def test_a_job_that_made_way_is_not_painted_again(studio: Path, picture: bytes, 
 
 @pytest.mark.parametrize("step", [1, 5])
 def test_a_job_can_be_cancelled_between_two_steps_of_the_model(studio: Path, picture: bytes, step: int) -> None:
-    before = 2  # "choosing a style", "painting the target"
+    before = 1  # "painting the target"
     reporter = Recorder(stop_at=before + step)
     with pytest.raises(Cancelled):
         protect(picture, reporter, painter="sd")
