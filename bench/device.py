@@ -25,8 +25,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.cloakbench import machine
 from glaze_plugin.errors import BadInput
+from glaze_server.engine import catalogue, encoders, stock, tiles
 from glaze_server.engine import device as devices
-from glaze_server.engine import encoders, tiles
 from glaze_server.engine.device import Compute, Device
 from glaze_server.engine.encoders import Encoder
 from glaze_server.engine.tiles import Window
@@ -208,7 +208,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         device = devices.choose()
         for name in options.encoders:
-            encoders.entry(name)
+            catalogue.find(name, stock.own())
     except BadInput as error:
         print(error.sentence, file=sys.stderr)
         return 2

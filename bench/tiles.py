@@ -37,7 +37,7 @@ def picture(height: int, width: int, phase: float) -> Tensor:
     return torch.stack(planes)[None]
 
 
-def peak(side: int) -> float:
+def peak() -> float:
     """Bytes at most since the process began."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
 
@@ -51,7 +51,7 @@ def one(side: int) -> None:
         subject = Subject(clean, None, picture(length, length, 1.0), jnd.room(clean, None))
         delta = optimise(subject, [encoder], Quality(1, 1, 1), Budget(), 0, lambda _: None)
         Eye(clean).judge(clean + delta)
-        found.append(peak(length))
+        found.append(peak())
     print(found[1] - found[0])
 
 

@@ -19,7 +19,7 @@ from bench.cloakbench.report import Facts, Report
 from bench.cloakbench.rounds import Bench, run
 from bench.cloakbench.summary import Summary
 from glaze_plugin.errors import BadInput, GlazeError
-from glaze_server.engine import device, encoders
+from glaze_server.engine import device, encoders, stock
 from glaze_server.engine.pixels import MIN_SIDE
 
 ROOT = Path(__file__).parents[2]
@@ -101,7 +101,7 @@ def _bench(options: argparse.Namespace, out: Path, began: float) -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     picked = methods.pick(options.methods)
     home.use(options.work)
-    name = options.encoder or ("taef2" if "taef2" in encoders.available() else encoders.DEFAULT[0])
+    name = options.encoder or ("taef2" if "taef2" in stock.available() else stock.DEFAULT[0])
     encoder = encoders.load(name)
     skips: list[str] = []
 

@@ -19,7 +19,10 @@ TRACKS = (PUBLISHED, BUDGET, TIME)
 ENGINE = Path(__file__).parents[2] / "server" / "glaze_server" / "engine"
 HERE = Path(__file__).parent
 MEASURING = (
+    "autoencoders",
     "budget",
+    "catalogue",
+    "colour",
     "colorvideovdp",
     "device",
     "encoders",
@@ -29,7 +32,9 @@ MEASURING = (
     "measure",
     "models",
     "networks",
+    "picture",
     "pixels",
+    "stock",
     "survival",
     "tiles",
 )

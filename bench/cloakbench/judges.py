@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from glaze_server.engine import encoders, lpips_distance
+from glaze_server.engine import encoders, lpips_distance, stock
 from glaze_server.engine.encoders import Encoder
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -78,6 +78,6 @@ def lite0() -> Encoder | None:
 
 def at_hand() -> list[Encoder]:
     """Every encoder that this machine can judge with."""
-    own = [encoders.load(name) for name in encoders.available()]
+    own = [encoders.load(name) for name in stock.available()]
     extra = lite0()
     return [*own, vgg16(), *([extra] if extra else [])]

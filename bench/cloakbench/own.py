@@ -6,7 +6,7 @@ from torch import Tensor
 
 from bench.cloakbench.peers import SEED
 from bench.cloakbench.task import Task
-from glaze_server.engine import encoders
+from glaze_server.engine import encoders, stock
 from glaze_server.engine.budget import Budget
 from glaze_server.engine.cloak import Subject, optimise
 from glaze_server.engine.encoders import Encoder
@@ -39,4 +39,4 @@ def thorough(task: Task) -> Tensor:
 
 def default(task: Task) -> Tensor:
     """This engine at quality "standard", on the encoders that it brings along: what runs where nothing was added."""
-    return cloak(task, "standard", [encoders.load(name) for name in encoders.DEFAULT])
+    return cloak(task, "standard", [encoders.load(name) for name in stock.DEFAULT])

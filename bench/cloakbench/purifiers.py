@@ -17,7 +17,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from glaze_plugin import places
-from glaze_server.engine import encoders
+from glaze_server.engine import encoders, stock
 from glaze_server.engine.networks import TaesdBlock
 from glaze_server.engine.pixels import from_8bit, rounded, to_8bit
 from glaze_server.engine.survival import Transform, noise
@@ -117,7 +117,7 @@ def at_hand(skip: Callable[[str], None]) -> dict[str, Transform]:
     """The purifiers that run on this machine. skip: is told a sentence for each other one."""
     found: dict[str, Transform] = {}
     file = places.models() / DECODER
-    if file.exists() and "taef2" in encoders.available():
+    if file.exists() and "taef2" in stock.available():
         found["autoencoder"] = _round_trip(file)
     else:
         skip(f"The round trip through an autoencoder was left out: TAEF2 is not there with its {DECODER}.")

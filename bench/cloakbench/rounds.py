@@ -18,10 +18,12 @@ from bench.cloakbench.remembered import Remembered
 from bench.cloakbench.scene import Picture, Scene
 from bench.cloakbench.task import Task
 from bench.cloakbench.trial import Trial
-from glaze_server.engine import encoders, measure
+from glaze_server.engine import measure
 from glaze_server.engine.budget import Budget, Eye, fit
+from glaze_server.engine.catalogue import find
 from glaze_server.engine.device import Compute, Device
 from glaze_server.engine.encoders import Encoder
+from glaze_server.engine.stock import weights_file
 from glaze_server.engine.survival import ALL_TRANSFORMS, Transform, unchanged
 
 EVERYTHING = {"none": unchanged} | ALL_TRANSFORMS
@@ -72,8 +74,7 @@ class Bench:
     def __post_init__(self) -> None:
         self.white_transforms = {name: Remembered(one) for name, one in (EVERYTHING | dict(self.purifiers)).items()}
         self.store = Store(self.work, self.part)
-        entry = encoders.REGISTRY[self.encoder.name]
-        file = encoders.weights_file(entry)
+        file = weights_file(find(self.encoder.name))
         weights = hashlib.sha256(file.read_bytes()).hexdigest() if file else ""
         names = [judge.name for judge in self.judges]
         self._settings = key(self.encoder.name, weights, names, list(self.purifiers), self.device)

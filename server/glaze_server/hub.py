@@ -17,15 +17,8 @@ from glaze_plugin import places
 from glaze_plugin.errors import BadInput, GlazeError
 from glaze_server.download import Say, pull
 from glaze_server.engine import pulled
-from glaze_server.engine.catalogue import MODELS, Model
+from glaze_server.engine.catalogue import MODELS, find
 from glaze_server.engine.stock import DEFAULT, own, weights_file
-
-
-def model(name: str) -> Model:
-    """The registry's entry. Raises BadInput where there is none of that name."""
-    if name not in MODELS:
-        raise BadInput("unknown_encoder", f"There is no encoder {name!r}; known are {', '.join(MODELS)}.")
-    return MODELS[name]
 
 
 def facts() -> Iterator[dict[str, Any]]:
@@ -50,7 +43,7 @@ def facts() -> Iterator[dict[str, Any]]:
 
 def verify(name: str, say: Say) -> bool:
     """Compare an encoder's files with what was published or downloaded; whether they are the same."""
-    one = model(name)
+    one = find(name)
     path, record = weights_file(one), pulled.read(places.models() / name)
     if path is None:
         raise BadInput("missing_weights", f"The weights of the encoder {name!r} are not on this computer.")
@@ -65,7 +58,7 @@ def verify(name: str, say: Say) -> bool:
 
 def remove(name: str, say: Say) -> None:
     """Delete what was downloaded of an encoder, finished or not. Raises BadInput where that is nothing."""
-    one = model(name)
+    one = find(name)
     folder, incoming = places.models() / name, places.models() / ".incoming" / name
     if not pulled.read(folder) and not incoming.exists():
         path = weights_file(one)
@@ -90,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
                 say({"model": fact})
         elif action == "pull":
             for name in names:
-                pull(model(name), say)
+                pull(find(name), say)
         elif action == "verify":
             found = names or [name for name, one in MODELS.items() if name not in DEFAULT and weights_file(one)]
             same = [verify(name, say) for name in found]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from glaze_plugin.errors import GlazeError
-from glaze_server.engine import encoders, pulled
+from glaze_server.engine import encoders, pulled, stock
 from glaze_server.engine.catalogue import MODELS
 from tests.conftest import ROOT, Glaze
 from tests.encoders.conftest import Fetch, asking
@@ -80,7 +80,7 @@ def test_a_download_that_was_killed_goes_on_where_it_stopped(fetch: Fetch, hub: 
     time.sleep(1)
     child.send_signal(signal.SIGINT)
     child.wait(30)
-    assert encoders.available() == ["embedded"]
+    assert stock.available() == ["embedded"]
     had = sum(part.stat().st_size for part in parts())
     assert 0 < had <= half
     assert fetch("pull", TINY)[0] == 0
@@ -92,7 +92,7 @@ def failing(fetch: Fetch, shelf: Path, name: str = TINY, **environment: str) -> 
     """The error of a pull, after which nothing must be there."""
     code, said = fetch("pull", name, **environment)
     assert code == 1
-    assert encoders.available() == ["embedded"]
+    assert stock.available() == ["embedded"]
     error: dict[str, str] = said[-1]["error"]
     assert error["sentence"].endswith(".")
     return error
@@ -166,7 +166,7 @@ def test_the_checksum_of_the_registry_is_checked(hub: Hub, shelf: Path, glaze: G
     done = glaze("models", "pull", "flux2", env=asking(hub))
     assert done.returncode == 1
     assert "not the published file" in done.stderr
-    assert encoders.available() == ["embedded"]
+    assert stock.available() == ["embedded"]
 
 
 def test_the_first_download_is_trusted_and_written_down(fetch: Fetch, hub: Hub, shelf: Path) -> None:
@@ -209,7 +209,7 @@ def test_the_command_line_fetches_lists_and_removes(hub: Hub, shelf: Path, glaze
     assert glaze("models", "verify", env=environment).returncode == 0
     assert f"On this computer: embedded, {TINY}." in glaze("doctor", env=environment).stdout
     assert glaze("models", "remove", TINY, env=environment).returncode == 0
-    assert encoders.available() == ["embedded"]
+    assert stock.available() == ["embedded"]
 
 
 @pytest.mark.parametrize(

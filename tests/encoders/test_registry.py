@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from glaze_plugin.errors import GlazeError
-from glaze_server.engine import autoencoders, encoders, measure, tiles
+from glaze_server.engine import autoencoders, encoders, measure, stock, tiles
 from glaze_server.engine.budget import Budget
 from glaze_server.engine.catalogue import GIB, MODELS
 from glaze_server.engine.cloak import Subject, optimise
@@ -126,7 +126,7 @@ def put(name: str, place: Path) -> None:
 @pytest.mark.parametrize("name", ONE_OF_EACH)
 def test_a_folder_of_the_artists_own_is_an_encoder_by_its_name(name: str, shelf: Path) -> None:
     put(name, shelf / "mine")
-    assert encoders.available() == ["embedded", "mine"]
+    assert stock.available() == ["embedded", "mine"]
     x = waves(64, 64)
     expected = as_generators_have_it(autoencoder(name), name, x)
     torch.testing.assert_close(encoders.load("mine")(x), expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
@@ -155,7 +155,7 @@ def test_the_hubs_file_of_taef2_is_read_as_well_as_the_authors_own(shelf: Path) 
     (shelf / "taef2").mkdir()
     both = {f"encoder.layers.{key}": value for key, value in network.state_dict().items()}
     save_file(both | {"decoder.layers.0.weight": torch.zeros(3)}, shelf / "taef2" / "taef2.safetensors")
-    assert encoders.available() == ["embedded", "taef2"]
+    assert stock.available() == ["embedded", "taef2"]
     x = waves(32, 32)
     torch.testing.assert_close(encoders.load("taef2")(x), network(x), rtol=1e-4, atol=1e-5)
 

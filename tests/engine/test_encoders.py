@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 from glaze_plugin import places
 from glaze_plugin.errors import GlazeError
-from glaze_server.engine import encoders
+from glaze_server.engine import encoders, stock
 from glaze_server.engine.encoders import Encoder
 from glaze_server.engine.networks import taef2_network
 from tests.engine.conftest import refusal
@@ -42,13 +42,13 @@ def test_missing_weights_are_said_to_be_missing_and_where_they_belong(folder: Pa
     with refusal("missing_weights") as caught:
         encoders.load("taef2")
     assert str(folder) in caught.value.remedy
-    assert encoders.available() == ["embedded"]
+    assert stock.available() == ["embedded"]
 
 
 def test_weights_that_the_artist_put_there_are_used(folder: Path) -> None:
     network = taef2_network().half()
     save_file(network.state_dict(), folder / "taef2_encoder.safetensors")
-    assert encoders.available() == ["embedded", "taef2"]
+    assert stock.available() == ["embedded", "taef2"]
     x = torch.rand(1, 3, 32, 32)
     torch.testing.assert_close(encoders.load("taef2")(x), network.float()(x), rtol=1e-4, atol=1e-5)
 

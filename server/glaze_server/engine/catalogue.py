@@ -7,10 +7,13 @@ was found out.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from glaze_plugin.errors import BadInput
 
 MIB, GIB = 2**20, 2**30
 CONFIGS = Path(__file__).parent / "configs"
@@ -76,6 +79,13 @@ def _diffusers(folder: str = "", size: int | None = None, sha256: str | None = N
     """The two files of a diffusers model in that folder of a repository; size and sha256 are those of the weights."""
     before = f"{folder}/" if folder else ""
     return File(f"{before}config.json"), File(f"{before}diffusion_pytorch_model.safetensors", size, sha256)
+
+
+def find(name: str, also: Iterable[str] = ()) -> Model:
+    """The encoder of that name. also: other names that are known. Raises BadInput where there is none."""
+    if name not in MODELS:
+        raise BadInput("unknown_encoder", f"There is no encoder {name!r}; known are {', '.join([*MODELS, *also])}.")
+    return MODELS[name]
 
 
 MODELS = {

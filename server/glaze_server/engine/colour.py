@@ -8,6 +8,7 @@ in `glaze_plugin.samples`, so that where δ is 0 it stays bit-exact, out of gamu
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from functools import cache
 from typing import Protocol
 
@@ -50,7 +51,7 @@ class AsSrgb:
         return delta
 
 
-class Converted:
+class Converted(ABC):
     """Samples that a conversion makes visible. What is seen is clipped; what they are is not."""
 
     def seen(self, colours: Floats) -> Floats:
@@ -68,11 +69,13 @@ class Converted:
         np.multiply(moved, limit / np.maximum(reach, 1e-9), out=moved, where=reach > limit)
         return moved
 
+    @abstractmethod
     def forth(self, colours: Floats) -> Floats:
-        raise NotImplementedError
+        """What is seen of the colours, not clipped."""
 
+    @abstractmethod
     def back(self, seen: Floats) -> Floats:
-        raise NotImplementedError
+        """Colours of which that is seen."""
 
 
 class LinearLight(Converted):

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from glaze_plugin import places
 from glaze_plugin.errors import BadInput, GlazeError
 from glaze_server.engine import autoencoders, pulled
-from glaze_server.engine.catalogue import MODELS, Model
+from glaze_server.engine.catalogue import MODELS, find
 from glaze_server.engine.device import CPU, Device, free_memory
 from glaze_server.engine.networks import embedded_network, taef2_network, taesana_network
 from glaze_server.engine.stock import DEFAULT, available, own, weights_file
@@ -35,11 +35,7 @@ HUB_PREFIX = "encoder.layers."
 SINGLE_FILES = {(4, True): MODELS["sd15"].published, (16, False): MODELS["flux1"].published}
 """What a single file may be, by latent channels and whether a convolution follows. Models that share both differ in a
 factor and an offset alone, which a relative distance does not see."""
-REGISTRY = MODELS
 AUTO = "auto"
-
-__all__ = ["AUTO", "DEFAULT", "REGISTRY", "STRIDE", "Encoder", "available", "chosen", "ensemble", "entry", "load"]
-__all__ += ["untrained", "weights_file"]
 
 
 class Encoder:
@@ -81,7 +77,7 @@ def ensemble(device: Device) -> list[str]:
 @cache
 def load(name: str) -> Encoder:
     """The encoder of that name. Raises BadInput where it is unknown or its weights are missing or unusable."""
-    path = own().get(name) or weights_file(entry(name))
+    path = own().get(name) or weights_file(find(name, own()))
     if path is None:
         model = MODELS[name]
         raise BadInput(
@@ -119,16 +115,8 @@ def _read(name: str, path: Path) -> Encoder:
 
 def untrained(name: str) -> Encoder:
     """The encoder of that name with random weights: same shapes, same cost. Raises BadInput where it is unknown."""
-    model = entry(name)
+    model = find(name, own())
     if name in OWN_NETWORKS:
         build, stride = OWN_NETWORKS[name]
         return Encoder(name, build(), stride)
     return Encoder(name, autoencoders.built(model.published), autoencoders.stride(model.published))
-
-
-def entry(name: str) -> Model:
-    """What is known of the encoder of that name. Raises BadInput where there is none."""
-    if name not in MODELS:
-        known = ", ".join([*MODELS, *own()])
-        raise BadInput("unknown_encoder", f"There is no encoder {name!r}; known are {known}.")
-    return MODELS[name]

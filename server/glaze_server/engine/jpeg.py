@@ -29,8 +29,18 @@ LUMA = (
 """ITU-T T.81, table K.1: how coarsely luminance is rounded at quality 50."""
 CHROMA_CORNER = ((17, 18, 24, 47), (18, 21, 26, 66), (24, 26, 56, 99), (47, 66, 99, 99))
 """Table K.2 where it is not 99."""
-TO_YCC = ((0.299, 0.587, 0.114), (-0.168736, -0.331264, 0.5), (0.5, -0.418688, -0.081312))
+TO_YCC = ((0.299, 0.587, 0.114), (-0.168735892, -0.331264108, 0.5), (0.5, -0.418687589, -0.081312411))
+"""JFIF 1.02, page 3."""
 TO_RGB = ((1.0, 0.0, 1.402), (1.0, -0.344136, -0.714136), (1.0, 1.772, 0.0))
+
+COSINES = tuple(
+    tuple(
+        math.sqrt((2 if rate else 1) / BLOCK) * math.cos((2 * place + 1) * rate * math.pi / (2 * BLOCK))
+        for place in range(BLOCK)
+    )
+    for rate in range(BLOCK)
+)
+"""The orthonormal cosine transform of BLOCK px, a row for each frequency (T.81, A.3.3)."""
 
 
 def jpeg(x: Tensor, quality: int) -> Tensor:
@@ -59,11 +69,7 @@ def _rounded(planes: Tensor, steps: Tensor) -> Tensor:
 @cache
 def _waves(device: str, dtype: torch.dtype) -> Tensor:
     """The cosine transform of 8×8 px as a convolution's kernels, (64, 1, 8, 8), orthonormal."""
-    wave = torch.tensor(
-        [[math.cos((2 * place + 1) * rate * math.pi / (2 * BLOCK)) for place in range(BLOCK)] for rate in range(BLOCK)]
-    )
-    wave *= math.sqrt(2 / BLOCK)
-    wave[0] /= math.sqrt(2)
+    wave = torch.tensor(COSINES)
     waves = torch.einsum("ux,vy->uvxy", wave, wave)
     return waves.reshape(BLOCK**2, 1, BLOCK, BLOCK).to(device, dtype)
 

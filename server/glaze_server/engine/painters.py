@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 
 from glaze_plugin import places
 from glaze_plugin.errors import BadInput, GlazeError
-from glaze_server.engine.device import Compute, Device
+from glaze_server.engine.device import Compute, Device, free_memory
 
 EMBEDDED = "embedded"
 """Stands for the fast networks of `transfer`, in a painter's place."""
@@ -166,7 +166,7 @@ def free_on_card(device: Device) -> int | None:
     """Bytes that are free on a graphics card with memory of its own; None for other devices."""
     if torch.device(device.name).type not in ("cuda", "xpu"):
         return None
-    return int(torch.get_device_module(device.name).mem_get_info(device.name)[0])
+    return free_memory(device)
 
 
 def resident_bytes(sizes: list[int], side: int) -> int:

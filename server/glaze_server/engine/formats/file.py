@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+import psutil
 
 from glaze_plugin.errors import BadInput
 from glaze_plugin.raster import MAX_PIXELS, MAX_SIDE
@@ -86,7 +86,7 @@ def check_claim(width: int, height: int, bytes_per_pixel: float, format: str) ->
 def check_memory(what: str, need: float) -> None:
     """Refuse what takes more bytes than are free, before the system ends the process. what: begins the sentence."""
     free = free_memory()
-    if free is not None and need > free:
+    if need > free:
         raise BadInput("too_large", f"{what} takes {_gb(need)} of memory, and {_gb(free)} are free.")
 
 
@@ -94,20 +94,16 @@ def _gb(size: float) -> str:
     return f"{size / 1e9:.1f} GB"
 
 
-def free_memory() -> float | None:
-    """Bytes that this process may still take; None where the system does not tell."""
-    found = []
-    with suppress(OSError, ValueError, IndexError):
-        lines = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text().splitlines())
-        found.append(float(lines["MemAvailable"].split()[0]) * 1024)
-    with suppress(ImportError, OSError, ValueError, IndexError):
+def free_memory() -> float:
+    """Bytes that this process may still take."""
+    free = float(psutil.virtual_memory().available)
+    with suppress(ImportError, OSError):
         import resource  # not on Windows
 
         limit = resource.getrlimit(resource.RLIMIT_AS)[0]
         if limit != resource.RLIM_INFINITY:
-            pages = int(Path("/proc/self/statm").read_text().split()[0])
-            found.append(float(limit - pages * resource.getpagesize()))
-    return min(found, default=None)
+            free = min(free, float(limit - psutil.Process().memory_info().vms))
+    return free
 
 
 def same(pages: Sequence[Picture], file: PictureFile) -> bool:

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from glaze_plugin.errors import BadInput
 from glaze_server.engine.formats import vips
 from glaze_server.engine.formats.file import PictureFile, Wanted, check_claim, damaged, same
-from glaze_server.engine.metadata import Metadata, exif, iptc
+from glaze_server.engine.jpeg import COSINES, TO_YCC
+from glaze_server.engine.metadata import KEEP_ALL, Metadata, exif, iptc
 from glaze_server.engine.picture import Picture, interpreted
 
 NAME = "jpeg"
@@ -38,12 +39,7 @@ BASELINE, PROGRESSIVE = "turbo210", "mozjpeg403"
 WRITTEN = ("Y", "Cb", "Cr")
 """jpeglib's names of the components that it writes; the fourth, black, it leaves as it was, and so does `colour`."""
 MODELS = {1: "G", 3: "RGB", 4: "CMYK"}
-TO_YCC = np.array([[0.299, 0.587, 0.114], [-0.168735892, -0.331264108, 0.5], [0.5, -0.418687589, -0.081312411]])
-"""JFIF 1.02, page 3."""
-COSINES = np.array(
-    [[np.cos((2 * x + 1) * u * np.pi / 16) / 2 * (1 if u else 2**-0.5) for x in range(8)] for u in range(8)]
-)
-"""T.81, A.3.3."""
+YCC, WAVES = np.array(TO_YCC), np.array(COSINES)
 
 Values = NDArray[np.float64]
 
@@ -173,9 +169,9 @@ def _components(change: Values, transform: int | None, jpeg: jpeglib.DCTJPEG) ->
         inverted = transform is not None
         stored = -change if inverted else change
         if transform == 2:  # YCCK
-            return np.concatenate([-stored[..., :3] @ TO_YCC.T, stored[..., 3:]], 2)
+            return np.concatenate([-stored[..., :3] @ YCC.T, stored[..., 3:]], 2)
         return stored
-    return change @ TO_YCC.T if jpeg.jpeg_color_space.name.endswith("YCbCr") else change
+    return change @ YCC.T if jpeg.jpeg_color_space.name.endswith("YCbCr") else change
 
 
 def _add(jpeg: jpeglib.DCTJPEG, change: Values, divisor: int, diagonal: int) -> None:
@@ -196,7 +192,7 @@ def _add(jpeg: jpeglib.DCTJPEG, change: Values, divisor: int, diagonal: int) -> 
         rows, columns = coefficients.shape[:2]
         plane = _averaged(change[..., number], int(down[number]), int(across[number]), rows * 8, columns * 8)
         blocks = plane.reshape(rows, 8, columns, 8).transpose(0, 2, 1, 3)
-        moved = COSINES @ blocks @ COSINES.T
+        moved = WAVES @ blocks @ WAVES.T
         scaled = coefficients * (own // fine) + np.rint(moved / fine)
         setattr(jpeg, name, np.clip(scaled, -1023, 1023).astype(np.int16))
     if black and divisor > 1:  # it keeps its coefficients, and so its table
@@ -251,7 +247,7 @@ def _with_metadata(data: bytes, own: Sequence[tuple[int, bytes]], about: Metadat
     step = SEGMENT - len(ICC) - 2
     pieces = [about.profile[at : at + step] for at in range(0, len(about.profile), step)]
     told += [(APP2, ICC + bytes([number, len(pieces)]) + piece) for number, piece in enumerate(pieces, 1)]
-    if wanted.metadata == "keep-all":
+    if wanted.metadata == KEEP_ALL:
         told += [(marker, body) for marker, body in own if marker == COMMENT]
     told = [(marker, body) for marker, body in told if len(body) <= SEGMENT]
     start = 2
