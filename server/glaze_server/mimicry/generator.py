@@ -1,0 +1,53 @@
+"""What a study needs of a generator that a mimic would fine-tune, whatever its size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """How a mimic fine-tunes. steps and batch as for any training; rate: the optimiser's learning rate.
+
+    way: "lora" trains low-rank adapters of `rank` only, "full" every weight of the denoiser.
+    noise: standard deviation of noise added to the training pictures anew in each step, in units of [0, 1] (robust
+    training); 0 for none.
+    """
+
+    way: Literal["lora", "full"] = "lora"
+    steps: int = 400
+    batch: int = 4
+    rate: float = 1e-4
+    rank: int = 8
+    noise: float = 0.0
+
+
+class Mimic(Protocol):
+    """A generator after fine-tuning."""
+
+    def generate(self, prompts: Sequence[str], seed: int, tick: Callable[[], None]) -> Tensor:
+        """One picture a prompt: (N, 3, side, side) in [0, 1]. The same prompts and seed give the same pictures."""
+
+
+class Generator(Protocol):
+    """A generator before fine-tuning.
+
+    name: as reports show it. side: px of the square pictures that it learns from and makes. encoder: the name, as in
+    `encoders.load`, of the encoder by which it sees pictures: what a white-box cloak is computed against.
+    """
+
+    name: str
+    side: int
+    encoder: str
+
+    def finetune(
+        self, pictures: Tensor, captions: Sequence[str], how: FineTuning, seed: int, tick: Callable[[], None]
+    ) -> Mimic:
+        """A copy that has learned from pictures, (N, 3, side, side) in [0, 1], with a caption each.
+
+        tick is called at least once a step and may raise to stop. Raises GlazeError where the generator cannot learn.
+        """
