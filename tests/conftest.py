@@ -20,6 +20,20 @@ SHARED = ROOT.parent / "shared"
 
 Glaze = Callable[..., "subprocess.CompletedProcess[str]"]
 
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // WORKERS)))
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # processes that share cores do not spin while they wait
+TOGETHER = ("krita", "gimp")
+"""Folders of which one of pytest's processes runs all tests, since they share a painting program."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A file's tests stay in one process; so do those of a folder in TOGETHER."""
+    for item in items:
+        room = item.path.relative_to(ROOT / "tests").parts[0]
+        item.add_marker(pytest.mark.xdist_group(room if room in TOGETHER else item.path.stem))
+
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say plainly what was not tested for want of the shared data."""
