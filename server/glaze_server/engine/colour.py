@@ -27,6 +27,11 @@ NAMES = {b"GRAY": "gray", b"RGB ": "rgb", b"CMYK": "cmyk", b"Lab ": "lab"}
 """The same → imagecodecs' name."""
 INTENT, BLACK_POINT = 1, 0x2000
 """Relative colorimetric with black point compensation, as painting programs have it by default."""
+SHORTENINGS, SHORTER = 8, 0.98
+"""How often a change is shortened at most until it is seen as no larger than δ, and what share of the proportion is
+taken: what is seen does not grow evenly. One that stays too large is dropped."""
+TOO_LARGE = 0.005
+"""Share by which it may be larger."""
 MIDDLE = 0.65
 """Linear light's middle is seen as 0.735, that of every gamma from 1.4 to 2.6 as less than this."""
 
@@ -64,9 +69,14 @@ class Converted(ABC):
     def _held(self, colours: Floats, seen: Floats, delta: Floats, moved: Floats) -> Floats:
         """The change, nowhere seen as larger than the largest part of δ, and 0 where δ is."""
         moved[~(delta != 0).any(-1)] = 0
-        reach = np.abs(self.seen(colours + moved) - seen).max(-1, keepdims=True)
         limit = np.abs(delta).max(-1, keepdims=True)
-        np.multiply(moved, limit / np.maximum(reach, 1e-9), out=moved, where=reach > limit)
+        for _ in range(SHORTENINGS):
+            reach = np.abs(self.seen(colours + moved) - seen).max(-1, keepdims=True)
+            large = reach > limit * (1 + TOO_LARGE)
+            if not large.any():
+                return moved
+            np.multiply(moved, SHORTER * limit / np.maximum(reach, 1e-9), out=moved, where=large)
+        moved[large[..., 0]] = 0
         return moved
 
     @abstractmethod
