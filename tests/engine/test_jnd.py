@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from glaze_server.engine.budget import Budget
 from glaze_server.engine.jnd import EPSILON, FLAT, HALO, LEAST, ROUGH, jnd_map, local_contrast
 from tests.engine.conftest import flat, half_flat, signs, waves
 
@@ -15,6 +16,13 @@ def test_the_eye_tolerates_least_where_it_is_flat() -> None:
     assert float(tolerance.max()) <= 1
     torch.testing.assert_close(tolerance[..., :40], torch.tensor(LEAST).expand(1, 1, 64, 40), rtol=0, atol=1e-2)
     assert (tolerance[..., 56:] > 0.9).all()
+
+
+def test_what_the_budget_calls_flat_cannot_exceed_its_limit() -> None:
+    x = half_flat()
+    flat_there = local_contrast(x) < FLAT
+    assert flat_there.any() and not flat_there.all()
+    assert float(EPSILON * jnd_map(x)[flat_there].max()) <= Budget().flat_rms + 1e-8
 
 
 def test_near_a_flat_ground_the_eye_tolerates_as_little_as_on_it_though_not_on_a_line_across_it() -> None:

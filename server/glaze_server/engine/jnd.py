@@ -11,7 +11,7 @@ EPSILON = 16 / 255
 """The largest |δ| where the eye forgives most, in [0, 1]."""
 LEAST = 0.25
 """Share of it that a flat area may take."""
-ROUGH = 0.04
+ROUGH = 0.035
 """Local contrast from which an area may take it all."""
 SIGMA = 2.0
 """px around each pixel that its contrast is measured over."""
@@ -29,9 +29,12 @@ def local_contrast(x: Tensor) -> Tensor:
 
 
 def jnd_map(x: Tensor) -> Tensor:
-    """How much of the largest change each pixel may take, LEAST..1, (1, 1, H, W): flat areas little, texture much."""
+    """How much of the largest change each pixel may take, (1, 1, H, W): LEAST up to FLAT, 1 from ROUGH on.
+
+    So the root mean square over flat areas cannot exceed LEAST · EPSILON, which is all that the budget allows there.
+    """
     least = -F.max_pool2d(-local_contrast(x), 2 * HALO + 1, stride=1, padding=HALO)
-    return LEAST + (1 - LEAST) * (least / ROUGH).clamp_max(1)
+    return LEAST + (1 - LEAST) * ((least - FLAT) / (ROUGH - FLAT)).clamp(0, 1)
 
 
 def room(seen: Tensor, opacity: Tensor | None) -> Tensor:

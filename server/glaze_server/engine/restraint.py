@@ -28,7 +28,7 @@ FARTHEST = 1.5
 
 CHEAP = 2
 """Iterations from one look of LPIPS-alex and S-CIELAB to the next."""
-COLOUR_LIMIT = 1.05
+COLOUR_LIMIT = 1.0
 """Mean S-CIELAB difference (ΔE) at full strength. No part of the budget: it keeps the cloak where eyes are weak."""
 
 
