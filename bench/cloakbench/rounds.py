@@ -19,7 +19,7 @@ from bench.cloakbench.scene import Picture, Scene
 from bench.cloakbench.task import Task
 from bench.cloakbench.trial import Trial
 from glaze_server.engine import measure
-from glaze_server.engine.budget import Budget, Eye, fit
+from glaze_server.engine.budget import Budget, Eye, fill, fit
 from glaze_server.engine.catalogue import find
 from glaze_server.engine.device import Compute, Device
 from glaze_server.engine.encoders import Encoder
@@ -29,28 +29,10 @@ from glaze_server.engine.survival import ALL_TRANSFORMS, Transform, unchanged
 EVERYTHING = {"none": unchanged} | ALL_TRANSFORMS
 
 
-RESTARTS = 4
-RESTART = 0.25
-"""Where `fit` finds nothing that holds, it begins anew at this share of where it began."""
-
-
 def to_budget(delta: Tensor, scene: Scene, eye: Eye) -> Tensor:
-    """δ scaled up or down as far as the joint budget lets it, judged as an 8-bit file shows it; 0 where nothing holds.
-
-    Single pixels beyond the largest change are clipped to it first: scaling by them alone would leave nothing of the
-    paper's δ.
-    """
+    """δ scaled up or down as far as the joint budget lets it, judged as an 8-bit file; 0 where nothing holds."""
     most = float((scene.seen(delta) - scene.picture.seen).abs().max())
-    if not most:
-        return delta
-    budget = Budget()
-    begin = (delta * max(1.0, budget.max_change / most)).clamp(-budget.max_change, budget.max_change)
-    for _ in range(RESTARTS):
-        fitted = fit(begin, scene.show, eye, budget, lambda: None)
-        if fitted.any():
-            return fitted
-        begin = begin * RESTART
-    return torch.zeros_like(delta)
+    return fill(delta, most, scene.show, eye, Budget(), lambda: None)
 
 
 @dataclass

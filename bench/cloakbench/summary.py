@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from bench.cloakbench.cells import BUDGET, Cell
 from bench.cloakbench.methods import METHODS
-from bench.cloakbench.statistics import Estimate, estimate
 from glaze_server.engine import measure
+from glaze_server.engine.statistics import Estimate, estimate
 
 Figure = Callable[[Cell], float | None]
 """A number of a cell; None where the cell has none."""

@@ -141,3 +141,32 @@ def fit(delta: Tensor, show: Callable[[Tensor], Tensor], eye: Eye, budget: Budge
         if best_share and share < best_share * 1.01:
             break
     return best
+
+
+RESTARTS = 4
+RESTART = 0.25
+"""Where `fit` finds nothing that holds, `fill` begins anew at this share of where it began."""
+
+
+def fill(
+    delta: Tensor,
+    most: float,
+    show: Callable[[Tensor], Tensor],
+    eye: Eye,
+    budget: Budget,
+    tick: Callable[[], None],
+) -> Tensor:
+    """δ scaled up or down as far as the budget lets it; 0 where nothing holds. most: the largest change that is seen.
+
+    Single pixels beyond the largest change are clipped to it first: scaling by them alone would leave nothing of a δ
+    that has few of them. show, tick: as for `fit`.
+    """
+    if not most:
+        return delta
+    begin = (delta * max(1.0, budget.max_change / most)).clamp(-budget.max_change, budget.max_change)
+    for _ in range(RESTARTS):
+        fitted = fit(begin, show, eye, budget, tick)
+        if fitted.any():
+            return fitted
+        begin = begin * RESTART
+    return torch.zeros_like(delta)

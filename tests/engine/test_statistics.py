@@ -7,7 +7,7 @@ import statistics
 
 import pytest
 
-from bench.cloakbench.statistics import Estimate, estimate
+from glaze_server.engine.statistics import Estimate, estimate
 
 
 def test_what_never_varies_has_no_interval() -> None:
