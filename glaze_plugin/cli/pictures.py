@@ -147,6 +147,7 @@ def attempt(errand: Errand, settings: dict[str, Any], json: bool) -> GlazeError 
     if report["chosen"] == "first picture":
         console.print("That style is kept for all your pictures; `glaze style` changes it.", markup=False)
     console.print(figures_table(report))
+    console.print(report["statement"], markup=False)
     for note in report["notes"]:
         console.print(note, markup=False)
     return None
@@ -199,6 +200,7 @@ def measure(clean: Path, cloaked: Path, target: Path | None, settings: dict[str,
     else:
         console.print(_aim(report), markup=False)
         console.print(figures_table(report))
+        console.print(report["statement"], markup=False)
 
 
 def review(clean: Path, cloaked: Path, target: Path | None, settings: dict[str, Any], out: Path) -> None:

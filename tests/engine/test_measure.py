@@ -159,3 +159,4 @@ def test_the_statement_tells_each_encoders_shift_its_worst_survival_and_the_nois
     assert all(words in said[two:] for words in ("0.52", "after jpeg75: -0.06", "0.08"))
     assert not any(words in said for words in ("0.34", "0.25", "rotected"))
     assert "Nothing was measured for other encoders" in said
+    assert all(attack in said for attack in ("upscaling", "IMPRESS", "DiffPure", "GrIDPure", "LightShed"))

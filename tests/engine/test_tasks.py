@@ -36,7 +36,7 @@ QUICK = {"quality": "preview", "style": "dusk"}
 SIDE = 64
 
 FIGURES = {"lpips", "max_change", "flat_rms", "jod", "psnr", "targeted_shift", "survival", "noise_control"}
-CHOSEN = {"encoders", "style", "painter", "device", "notes"}
+CHOSEN = {"encoders", "style", "painter", "statement", "device", "notes"}
 ASKED = {"size", "bytes", "growth", "pages", "seconds", "chosen", "strength", "quality", "seed"}
 
 

@@ -171,8 +171,17 @@ def at_opacities(
     }
 
 
+DEFEATED_BY = (
+    "Known to defeat cloaks of this kind, and not measured for this picture: noise and upscaling, purification "
+    "(IMPRESS, DiffPure, GrIDPure) and networks trained to remove them (LightShed)."
+)
+
+
 def statement(figures: dict[str, Any]) -> str:
-    """The honest line under every result, made from measured numbers alone."""
+    """The honest line under every result: what was measured for which encoders, and what is known to defeat cloaks.
+
+    The numbers are measured ones alone. docs/limits.md has the sources of the rest.
+    """
     if "targeted_shift" not in figures:
         return "Only visibility was measured."
     parts = []
@@ -184,6 +193,4 @@ def statement(figures: dict[str, Any]) -> str:
             f"Encoder {name}: shift {shift:.2f} of the way to the target (random noise as visible: {noise:.2f}), "
             f"least after {worst}: {after[worst]:.2f}."
         )
-    return (
-        " ".join(parts) + " Nothing was measured for other encoders, nor against purification or upscaling with noise."
-    )
+    return f"{' '.join(parts)} Nothing was measured for other encoders. {DEFEATED_BY}"

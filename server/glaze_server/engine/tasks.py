@@ -140,6 +140,7 @@ def _protect(job: Job) -> Result:
         "strength": settings.strength,
         "quality": settings.quality,
         "seed": settings.seed,
+        "statement": measure.statement(worst.figures),
         **worst.figures,
     }
     return result
@@ -373,7 +374,8 @@ def _compare(job: Job, clean: Source, cloaked: Source) -> dict[str, Any]:
     steps.begin("measuring", measure.STEPS)
     eye = Eye(clean.seen, job.compute)
     figures = measure.report(judges, eye, cloaked.seen, target, steps.advance, job.compute)
-    return {"encoders": [judge.name for judge in judges], "style": style, "painter": by, **figures}
+    names, said = [judge.name for judge in judges], measure.statement(figures)
+    return {"encoders": names, "style": style, "painter": by, "statement": said, **figures}
 
 
 def _likely_style(
