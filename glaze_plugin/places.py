@@ -56,6 +56,11 @@ def painters() -> Path:
     return _place("models", "XDG_DATA_HOME", ".local/share", "Library/Application Support") / "diffusion"
 
 
+def clip() -> Path:
+    """The CLIP model by which genres are told apart, where the artist put one."""
+    return painters().with_name("clip")
+
+
 def artist() -> Path:
     """The file that says towards which style the artist's works are drawn."""
     return _place("artist", "XDG_DATA_HOME", ".local/share", "Library/Application Support") / "style.json"

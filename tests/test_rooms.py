@@ -54,6 +54,22 @@ def test_the_engine_knows_no_sockets_no_jobs_and_no_database() -> None:
     }
 
 
+def test_studies_of_mimicry_stand_on_the_engine_and_nothing_but_a_process_of_their_own_imports_them() -> None:
+    names = {name for path in (SERVER / "mimicry").rglob("*.py") for name in imports(path)}
+    assert not {name.split(".")[0] for name in names} & {"zmq", "socket", "sqlite3", "bench"}
+    for name in names:
+        if name.startswith("glaze_server"):
+            assert name.startswith(("glaze_server.engine", "glaze_server.mimicry"))
+    assert {name for name in names if name.startswith("glaze_plugin")} <= {
+        "glaze_plugin",
+        "glaze_plugin.errors",
+        "glaze_plugin.places",
+        "glaze_plugin.raster",
+    }
+    others = [path for path in (*SERVER.rglob("*.py"), *CLIENT.rglob("*.py")) if "mimicry" not in path.parts]
+    assert not {name for path in others for name in imports(path) if name.startswith("glaze_server.mimicry")}
+
+
 @pytest.mark.parametrize("module", ["glaze_server.daemon", "glaze_plugin.cli.app"])
 def test_neither_daemon_nor_command_line_loads_torch(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"

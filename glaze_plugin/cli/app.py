@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import typer
 
 from glaze_plugin import __version__
-from glaze_plugin.cli import doctor, folders, install, models, pictures, service, style
+from glaze_plugin.cli import doctor, evaluate, folders, install, models, pictures, service, style
 from glaze_plugin.cli.output import complain
 from glaze_plugin.errors import BadInput, GlazeError
 from glaze_plugin.install import gimp, krita
@@ -126,6 +126,38 @@ def review(
 ) -> None:
     """Show before, after, difference ×8 and the figures, as a page or a picture."""
     pictures.review(clean, cloaked, target, {"style": style, "painter": painter, "encoders": encoder or []}, out)
+
+
+@app.command("evaluate")
+def evaluate_(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="At least four pictures of one artist.")],
+    out: Annotated[Path, typer.Option("-o", "--out", metavar="FOLDER", help="Where the report and its pictures go.")],
+    generator: Annotated[str, typer.Option(help="Who imitates: a diffusion model of yours, by name or folder.")],
+    share: Annotated[Optional[list[int]], typer.Option(help="% of the pictures to cloak; may be repeated.")] = None,
+    seeds: Annotated[Optional[int], typer.Option(help="Runs of each kind, for the intervals.")] = None,
+    steps: Annotated[Optional[int], typer.Option(help="Steps of fine-tuning.")] = None,
+    samples: Annotated[Optional[int], typer.Option(help="Pictures that each run makes.")] = None,
+    others: Annotated[Optional[Path], typer.Option(help="Folder of another artist's pictures, as a control.")] = None,
+    counter: Annotated[
+        Optional[list[str]], typer.Option(help="What the mimic does to the pictures first; may be repeated.")
+    ] = None,
+    style: Style = "auto",
+    quick: Annotated[bool, typer.Option("--quick", help="Few steps, two seeds, LoRA alone.")] = False,
+    json: Json = False,
+) -> None:
+    """Fine-tune a generator on clean and cloaked pictures and see how well it imitates; goes on where it stopped."""
+    order: dict[str, Any] = {
+        "out": str(out.resolve()),
+        "generator": generator,
+        "shares": share or [],
+        "seeds": seeds,
+        "steps": steps,
+        "samples": samples,
+        "counters": counter or [],
+        "style": style,
+        "quick": quick,
+    }
+    evaluate.evaluate(folder, others, order, json)
 
 
 @app.command()

@@ -113,6 +113,18 @@ def _read(name: str, path: Path) -> Encoder:
     return Encoder(name, autoencoders.loaded(folder), autoencoders.stride(autoencoders.config(folder)))
 
 
+def at(folder: Path) -> Encoder:
+    """The encoder in a diffusers model folder anywhere, such as the part `vae` of a generator, named by its path.
+
+    Raises GlazeError where it cannot be read.
+    """
+    name = f"{folder.parent.name}/{folder.name}"
+    try:
+        return Encoder(name, autoencoders.loaded(folder), autoencoders.stride(autoencoders.config(folder)))
+    except Exception as error:  # whatever a broken folder makes the loaders raise
+        raise GlazeError("broken_weights", f"The encoder in {folder} cannot be read.") from error
+
+
 def untrained(name: str) -> Encoder:
     """The encoder of that name with random weights: same shapes, same cost. Raises BadInput where it is unknown."""
     model = find(name, own())

@@ -1,0 +1,69 @@
+"""`glaze evaluate`: a study of mimicry. The server's `mimicry` does it, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from glaze_plugin.cli.output import console, print_json, progress_bar
+from glaze_plugin.cli.style import found
+from glaze_plugin.errors import Cancelled, GlazeError, rebuild
+from glaze_plugin.launch import start_command
+from glaze_plugin.messages import Progress
+
+PATIENCE_SECONDS = 10
+"""s that an interrupted study has to end."""
+
+
+def evaluate(folder: Path, others: Path | None, order: dict[str, Any], as_json: bool) -> None:
+    """Run a study and print what it found. order: as `glaze_server.mimicry` takes it, without the pictures.
+
+    Raises the error that it ends with, Cancelled on Ctrl-C.
+    """
+    paths = {"pictures": [folder], "others": [others] if others else []}
+    whole = order | {name: [str(path.resolve()) for path in found(some)] for name, some in paths.items() if some}
+    report = _followed(whole, as_json)
+    if as_json:
+        print_json(report["report"])
+        return
+    for sentence in report["verdict"]:
+        console.print(sentence, markup=False, soft_wrap=True)
+    console.print(report["report"]["statement"], markup=False, soft_wrap=True)
+    for note in report["report"]["notes"]:
+        console.print(note, markup=False, soft_wrap=True)
+    console.print(f"The report is {report['page']}.", markup=False, soft_wrap=True)
+
+
+def _followed(order: dict[str, Any], as_json: bool) -> dict[str, Any]:
+    """The last line of the server's process, whose progress is shown."""
+    *command, module = start_command()
+    words = [*command, f"{module}.mimicry", json.dumps(order)]
+    last: dict[str, Any] = {}
+    with (
+        tempfile.TemporaryFile() as complaints,
+        subprocess.Popen(words, stdout=subprocess.PIPE, stderr=complaints, text=True, encoding="utf-8") as child,
+    ):
+        assert child.stdout is not None
+        try:
+            with progress_bar("evaluating", not as_json) as update:
+                for text in child.stdout:
+                    last = json.loads(text)
+                    if "stage" in last:
+                        update(Progress("", last["stage"], last["step"], last["steps"]))
+            child.wait()
+            complaints.seek(0)
+            said = complaints.read().decode(errors="replace").strip().splitlines()
+        except KeyboardInterrupt:
+            try:
+                child.wait(PATIENCE_SECONDS)
+            except subprocess.TimeoutExpired:
+                child.kill()
+            raise Cancelled("cancelled", "Stopped; the same command goes on where it was.") from None
+    if "error" in last:
+        raise rebuild(**last["error"])
+    if "report" not in last:
+        raise GlazeError("evaluate", f"The study stopped: {said[-1] if said else child.returncode}.")
+    return last

@@ -1,0 +1,163 @@
+"""`python -m glaze_server.mimicry ORDER`: one study, told of in JSON lines. `glaze evaluate` runs it.
+
+ORDER is JSON: pictures and others (paths), out, generator, and of a Plan: shares, seeds, samples, steps, style,
+quick, counters. Lines:
+{"stage": …, "step": …, "steps": …}, {"report": …, "page": path, "verdict": […]}, and {"error": …}, which is the last.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import replace
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from glaze_plugin.errors import BadInput, GlazeError
+from glaze_plugin.raster import RasterFormat
+from glaze_server.engine import device, encoders, painters
+from glaze_server.engine.device import Compute
+from glaze_server.mimicry import portfolio, report, study
+from glaze_server.mimicry.arms import Plan
+from glaze_server.mimicry.generator import Generator
+from glaze_server.mimicry.kept import Kept
+from glaze_server.mimicry.stable import Stable
+from glaze_server.mimicry.study import Study
+
+SAY_SECONDS = 0.2
+"""s between two lines about progress."""
+SPLIT_SEED = 0
+QUICK_STEPS = 100
+
+
+class _Lines:
+    """A reporter that says lines."""
+
+    def __init__(self) -> None:
+        self._said = 0.0
+        self._stage = ""
+
+    def progress(self, stage: str, step: int, steps: int) -> None:
+        if stage != self._stage or time.monotonic() - self._said >= SAY_SECONDS:
+            self._stage, self._said = stage, time.monotonic()
+            say({"stage": stage, "step": step, "steps": steps})
+
+    def preview(self, layout: RasterFormat, pixels: bytes) -> None:
+        """A study shows none."""
+
+
+def say(line: dict[str, Any]) -> None:
+    print(json.dumps(line, ensure_ascii=False), flush=True)
+
+
+def generator(name: str, where: device.Device) -> Generator:
+    """The generator of that name: a diffusion model of the artist's, or a folder. Raises GlazeError."""
+    known = painters.painters()
+    folder = known[name].folder if name in known else Path(name)
+    if not (folder / "model_index.json").exists():
+        raise BadInput(
+            "unknown_generator",
+            f"There is no generator {name!r}.",
+            f"Name a folder in the layout of diffusers, or one of: {', '.join(known) or 'none are on this computer'}.",
+        )
+    return Stable(folder, where)
+
+
+def plan(order: dict[str, Any]) -> Plan:
+    """A Plan of an order; quick takes two seeds, one way, few pictures and a preview's cloak."""
+    chosen = Plan(counters=tuple(order.get("counters", ())), style=order.get("style", "auto"))
+    if order.get("quick"):
+        chosen = replace(
+            chosen,
+            shares=(100,),
+            tuning={"lora": replace(chosen.tuning["lora"], steps=QUICK_STEPS)},
+            seeds=2,
+            samples=10,
+            quality="preview",
+        )
+    if order.get("shares"):
+        chosen = replace(chosen, shares=tuple(order["shares"]))
+    for name in ("seeds", "samples"):
+        if order.get(name) is not None:
+            chosen = replace(chosen, **{name: order[name]})
+    if order.get("steps") is not None:
+        chosen = replace(chosen, tuning={way: replace(how, steps=order["steps"]) for way, how in chosen.tuning.items()})
+    return chosen
+
+
+def evaluate(order: dict[str, Any]) -> None:
+    """Run the study and say what it found."""
+    compute = Compute(device.choose())
+    wanted = plan(order)
+    wanted.check(list(known_countermeasures()))
+    made = generator(order["generator"], compute.device)
+    side = made.side
+    reporter = _Lines()
+    paths = [Path(path) for path in order["pictures"]]
+    done = 0
+
+    def tick() -> None:
+        nonlocal done
+        done += 1
+        reporter.progress("reading pictures", done, len(paths))
+
+    own = portfolio.split(portfolio.read(paths, side, tick), SPLIT_SEED)
+    others = [Path(path) for path in order.get("others", ())]
+    judge = encoders.at(made.vae) if isinstance(made, Stable) else encoders.load(made.encoder)
+    one = Study(
+        generator=made,
+        judges=[judge],
+        portfolio=own,
+        plan=wanted,
+        kept=Kept(Path(order["out"])),
+        reporter=reporter,
+        compute=compute,
+        others=portfolio.read(others, side, lambda: None) if others else None,
+        countermeasures=known_countermeasures(),
+        genres=study.known_genres(compute.notes),
+    )
+    found = report.write(one, one.run())
+    say({"report": found, "page": str(one.kept.folder / "report.html"), "verdict": report.verdict(found)})
+
+
+def known_countermeasures() -> dict[str, study.Countermeasure]:
+    """What a mimic may do to pictures first: `countermeasures.COUNTERMEASURES`, where that module is there."""
+    name = "glaze_server.mimicry.countermeasures"
+    return dict(import_module(name).COUNTERMEASURES) if find_spec(name) else {}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Do what the order says. Returns the exit code."""
+    (order,) = sys.argv[1:] if arguments is None else arguments
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        try:
+            evaluate(json.loads(order))
+        except (RuntimeError, MemoryError) as error:
+            if device.out_of_memory(error):
+                raise device.no_memory() from error
+            raise
+    except GlazeError as error:
+        say(
+            {
+                "error": {
+                    "kind": error.kind,
+                    "code": error.code,
+                    "sentence": error.sentence,
+                    "remedy": error.remedy,
+                }
+            }
+        )
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+"""An artist's pictures as a study takes them: squares of one size, some to train on, some held out, some cloaked."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from glaze_plugin.errors import BadInput, GlazeError
+from glaze_server.engine import source
+from glaze_server.engine.pixels import rounded
+from glaze_server.engine.source import Input, Source
+from glaze_server.engine.survival import resize
+
+LEAST = 4
+"""Pictures that a study needs: two to learn from, two to compare with."""
+HELD_OUT = 4
+"""One picture of so many is held out, at least two."""
+SHARES = (100, 75, 50, 25)
+"""% of an artist's pictures that are cloaked."""
+
+
+@dataclass(frozen=True)
+class Portfolio:
+    """training, held_out: (N, 3, side, side) in [0, 1], rounded to 8 bits."""
+
+    training: Tensor
+    held_out: Tensor
+
+
+def read(paths: Sequence[Path], side: int, tick: Callable[[], None]) -> Tensor:
+    """The pictures in those files, (N, 3, side, side), 8 bits. tick: called after each.
+
+    Raises BadInput, with the file's name, for one that cannot be read.
+    """
+    squares = []
+    for path in paths:
+        try:
+            seen = Source.read(Input(path.read_bytes())).seen
+        except OSError as error:
+            raise BadInput("unreadable", f"{path} cannot be read: {error.strerror}.") from error
+        except GlazeError as error:
+            remedy = error.remedy or "Take it out of the folder, or export it again."
+            raise BadInput(error.code, f"{error.sentence[:-1]}: {path.name}.", remedy) from error
+        squares.append(square(seen, side))
+        tick()
+    return torch.cat(squares) if squares else torch.empty(0, 3, side, side)
+
+
+def square(picture: Tensor, side: int) -> Tensor:
+    """The middle of a picture (1, 3, H, W) as a square of `side` px, 8 bits; one that is smaller is enlarged."""
+    height, width = picture.shape[-2:]
+    edge = min(height, width)
+    top, left = (height - edge) // 2, (width - edge) // 2
+    middle = picture[..., top : top + edge, left : left + edge]
+    small = resize(middle, side / edge)
+    if small.shape[-1] != side:
+        small = F.interpolate(small, (side, side), mode="bicubic", antialias=True, align_corners=False)
+    return rounded(source.mirrored(small))
+
+
+def split(pictures: Tensor, seed: int) -> Portfolio:
+    """Some to learn from, and some held out, drawn by seed. Raises BadInput for fewer than LEAST."""
+    count = len(pictures)
+    if count < LEAST:
+        raise BadInput(
+            "few_pictures",
+            f"A study needs at least {LEAST} pictures of the artist; there {'is' if count == 1 else 'are'} {count}.",
+        )
+    order = list(range(count))
+    random.Random(seed).shuffle(order)
+    held = max(2, count // HELD_OUT)
+    return Portfolio(pictures[sorted(order[held:])], pictures[sorted(order[:held])])
+
+
+def cloaked(count: int, share: int, seed: int) -> list[int]:
+    """Which of `count` pictures are cloaked where `share` % are, at least one; a larger share holds smaller ones."""
+    order = list(range(count))
+    random.Random(f"share {seed}").shuffle(order)
+    return sorted(order[: max(1, round(count * share / 100))])

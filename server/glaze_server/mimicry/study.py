@@ -1,0 +1,262 @@
+"""A study of mimicry: a generator learns an artist's style from clean, cloaked and control pictures; how well?
+
+Every run's pictures are kept as 8-bit files and all scores are taken from those, so that an interrupted study gives the
+numbers of an undisturbed one. Fine-tuned weights are not kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from glaze_plugin.errors import GlazeError
+from glaze_server.engine import styles
+from glaze_server.engine.device import Compute
+from glaze_server.engine.encoders import Encoder
+from glaze_server.engine.measure import statement
+from glaze_server.engine.pixels import rounded
+from glaze_server.engine.progress import Reporter, Steps
+from glaze_server.engine.statistics import estimate
+from glaze_server.engine.transfer import transfer
+from glaze_server.mimicry import cloaks, scores
+from glaze_server.mimicry.arms import BLEND, CLEAN, CLOAK, NOISE, OTHER, Arm, Plan
+from glaze_server.mimicry.generator import Generator
+from glaze_server.mimicry.genres import Genres
+from glaze_server.mimicry.kept import Kept
+from glaze_server.mimicry.portfolio import Portfolio, cloaked
+
+Countermeasure = Callable[[Tensor, int], Tensor]
+"""Pictures (N, 3, H, W) in [0, 1] and a seed → what a mimic makes of them before training."""
+SEED = 0
+"""Of cloaks, controls and the classifier's pictures; runs have their own."""
+NEGATIVES = 6
+"""Styles in which the artist's own pictures stand for those of others."""
+PX_BYTES = 3
+"""Bytes for each px of a picture on disk, at most."""
+FIGURES = ("accuracy", "distance", "closer", "kid", "genre_shift")
+CLOAKED = Arm(CLOAK)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One run. distances: of each picture to the artist's style. numbers: (N, D) of their styles."""
+
+    distances: list[float]
+    numbers: Tensor
+    accuracy: float
+    genre_shift: float | None
+
+
+@dataclass
+class Study:
+    """judges: encoders that the cloak is computed against. others: another artist's pictures, (N, 3, side, side)."""
+
+    generator: Generator
+    judges: Sequence[Encoder]
+    portfolio: Portfolio
+    plan: Plan
+    kept: Kept
+    reporter: Reporter
+    compute: Compute
+    others: Tensor | None = None
+    countermeasures: Mapping[str, Countermeasure] = field(default_factory=dict)
+    genres: Genres | None = None
+
+    def run(self) -> dict[str, Any]:
+        """Do what is not done yet. Returns everything that a report shows. Raises GlazeError with a sentence."""
+        self.plan.check(list(self.countermeasures))
+        cells = list(self.plan.cells(self.others is not None))
+        self.kept.begin(self._depends_on(), self._bytes(len(cells)))
+        training = self.portfolio.training
+        treating = len(training) * cloaks.steps(self.plan.quality)
+        looks = cloaks.LOOKED_AT * len(styles.STYLES)
+        sizes = [self.plan.tuning[way].steps + self.plan.samples for way, _, _ in cells]
+        scoring = len(cells) * self.plan.samples
+        steps = Steps(self.reporter, looks + treating + sum(sizes) + scoring)
+        style = self._treat(steps, treating + sum(sizes) + scoring)
+        for number, (way, arm, seed) in enumerate(cells):
+            steps.begin(f"{arm.name}, {way}, seed {seed + 1} of {self.plan.seeds}", sum(sizes[number:]) + scoring)
+            self._cell(way, arm, seed, steps.advance)
+        steps.begin("comparing", scoring)
+        return self._results(style, steps.advance)
+
+    def _depends_on(self) -> dict[str, Any]:
+        digest = hashlib.sha256()
+        parts = (self.portfolio.training, self.portfolio.held_out, self.others)
+        for pictures in parts:
+            if pictures is not None:
+                digest.update((pictures * 255).round().to(torch.uint8).numpy().tobytes())
+        return json.loads(  # type: ignore[no-any-return]
+            json.dumps(
+                {
+                    "generator": self.generator.name,
+                    "side": self.generator.side,
+                    "encoders": [judge.name for judge in self.judges],
+                    "pictures": digest.hexdigest(),
+                    "plan": asdict(self.plan),
+                }
+            )
+        )
+
+    def _bytes(self, cells: int) -> int:
+        pictures = cells * self.plan.samples + 6 * len(self.portfolio.training)
+        return PX_BYTES * self.generator.side**2 * pictures
+
+    def _treat(self, steps: Steps, after: int) -> str:
+        """Cloak the training pictures and make the controls, where that is not done. Returns the target style."""
+        training, style_file = self.portfolio.training, self.kept.folder / "style"
+        steps.begin("choosing a style")
+        if not style_file.exists():
+            name = cloaks.target_style(training, self.plan.style, SEED, steps.advance)
+            self.kept.text("style", name)
+        style = style_file.read_text()
+        one = cloaks.steps(self.plan.quality)
+        for number in range(len(training)):
+            name = f"pictures/{number:03}"
+            steps.begin(f"cloaking picture {number + 1} of {len(training)}", after - number * one)
+            if not self.kept.has(name):
+                treated = cloaks.treat(
+                    training[number : number + 1],
+                    style,
+                    self.judges,
+                    self.plan.quality,
+                    SEED + number,
+                    self.compute,
+                    steps.advance,
+                )
+                self.kept.text(f"{name}/figures.json", json.dumps(treated.figures))
+                self.kept.pictures(name, torch.cat([treated.cloak, treated.noise, treated.blend]))
+        return style
+
+    def _treated(self, kind: str) -> Tensor:
+        place = (CLOAK, NOISE, BLEND).index(kind)
+        count = len(self.portfolio.training)
+        return torch.stack([self.kept.load(f"pictures/{number:03}")[place] for number in range(count)])
+
+    def pictures(self, arm: Arm, seed: int) -> Tensor:
+        """What a mimic of that arm trains on, (N, 3, side, side)."""
+        training = self.portfolio.training
+        if arm.kind == OTHER:
+            assert self.others is not None
+            return self.others
+        if arm.kind == CLEAN:
+            return training
+        mixed = training.clone()
+        changed = cloaked(len(training), arm.share, seed)
+        mixed[changed] = self._treated(arm.kind)[changed]
+        return rounded(self.countermeasures[arm.counter](mixed, seed)) if arm.counter else mixed
+
+    def _cell(self, way: str, arm: Arm, seed: int, tick: Callable[[], None]) -> None:
+        name = _place(way, arm, seed)
+        if self.kept.has(name):
+            return
+        pictures = self.pictures(arm, seed)
+        captions = [self.plan.caption] * len(pictures)
+        mimic = self.generator.finetune(pictures, captions, self.plan.tuning[way], seed, tick)
+        self.kept.pictures(name, mimic.generate(self.plan.prompted(), seed, tick))
+
+    def _results(self, style: str, tick: Callable[[], None]) -> dict[str, Any]:
+        device, own = self.compute.device, self.portfolio
+        held, training = scores.styles(own.held_out, device), scores.styles(own.training, device)
+        reference = scores.Reference(held)
+        artist = torch.stack([one.numbers for one in (*held, *training)])
+        classifier = scores.Classifier(training, scores.styles(self._negatives(style), device))
+        genre = self.genres.own(torch.cat([own.training, own.held_out])) if self.genres else None
+
+        def score(name: str) -> Scored:
+            samples = self.kept.load(name)
+            found = scores.styles(samples, device, tick)
+            return Scored(
+                [reference.distance(one) for one in found],
+                torch.stack([one.numbers for one in found]),
+                classifier.accuracy(found),
+                self.genres.shift(samples, genre) if self.genres and genre else None,
+            )
+
+        arms = self.plan.arms(self.others is not None)
+        ways: dict[str, Any] = {}
+        for way in self.plan.tuning:
+            by_arm: dict[str, dict[str, list[float]]] = {arm.name: {} for arm in arms}
+            for seed in range(self.plan.seeds):
+                scored = {arm.name: score(_place(way, arm, seed)) for arm in arms}
+                for arm, one in scored.items():
+                    values = {
+                        "accuracy": one.accuracy,
+                        "distance": sum(one.distances) / len(one.distances),
+                        "closer": scores.closer(one.distances, scored[CLEAN].distances),
+                        "kid": scores.kid(one.numbers, artist),
+                        "genre_shift": one.genre_shift,
+                    }
+                    for figure, value in values.items():
+                        if value is not None:
+                            by_arm[arm].setdefault(figure, []).append(value)
+            ways[way] = {"arms": {arm: _estimates(values) for arm, values in by_arm.items()}, "falls": _falls(by_arm)}
+        figures = self._cloak_figures()
+        return {
+            "ways": ways,
+            "about": {arm.name: arm.about for arm in arms},
+            "style": style,
+            "genre": genre,
+            "held_out": {"accuracy": classifier.accuracy(held)},
+            "cloak": figures,
+            "statement": statement(figures),
+            "depends_on": self._depends_on(),
+            "notes": list(self.compute.notes),
+        }
+
+    def _negatives(self, target: str) -> Tensor:
+        """Pictures that are not the artist's: the same in other styles, and another artist's where there are some."""
+        names = [target, *random.Random(SEED).sample([name for name in styles.STYLES if name != target], NEGATIVES - 1)]
+        training = self.portfolio.training
+        found = [
+            rounded(transfer(picture[None], styles.index(names[number % NEGATIVES])))
+            for number, picture in enumerate(training.repeat(max(1, NEGATIVES // 2), 1, 1, 1))
+        ]
+        return torch.cat([*found, self.others] if self.others is not None else found)
+
+    def _cloak_figures(self) -> dict[str, Any]:
+        count = len(self.portfolio.training)
+        paths = [self.kept.folder / f"pictures/{number:03}/figures.json" for number in range(count)]
+        return cloaks.mean_figures([json.loads(path.read_text(encoding="utf-8")) for path in paths])
+
+
+def _place(way: str, arm: Arm, seed: int) -> str:
+    return f"samples/{way}/{arm.name}/{seed}"
+
+
+def _estimates(values: Mapping[str, Sequence[float]]) -> dict[str, Any]:
+    """Figure → mean with its interval over seeds, and each seed's own."""
+    return {
+        figure: asdict(estimate({str(seed): [value] for seed, value in enumerate(found)})) | {"seeds": list(found)}
+        for figure, found in values.items()
+    }
+
+
+def _falls(by_arm: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, Any]:
+    """By how much the classifier's accuracy is below that of clean pictures and of the controls, seed by seed.
+
+    significant: the 95 % interval lies above 0; of fewer than two seeds nothing is.
+    """
+    mine = by_arm[CLOAKED.name]["accuracy"]
+    found = {}
+    for name in (CLEAN, NOISE, BLEND):
+        differences = [other - own for other, own in zip(by_arm[name]["accuracy"], mine, strict=True)]
+        fall = estimate({str(seed): [value] for seed, value in enumerate(differences)})
+        found[name] = asdict(fall) | {"significant": fall.units > 1 and fall.low > 0}
+    return found
+
+
+def known_genres(notes: list[str]) -> Genres | None:
+    """CLIP where it is on this computer; else None, and a note for the artist."""
+    try:
+        return Genres()
+    except GlazeError as error:
+        notes.append(str(error))
+        return None

@@ -1,0 +1,74 @@
+"""`glaze evaluate` as an artist gives it: a process that can be stopped, goes on, and ends in a sentence."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from glaze_server.mimicry.__main__ import main
+from tests.conftest import Glaze
+
+PATIENCE_SECONDS = 120
+
+
+def test_ctrl_c_leaves_a_study_that_the_same_command_ends(glaze: Glaze, works: Path, sd: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (works / "4.png").unlink()
+    words = ["evaluate", works, "-o", out, "--generator", sd, "--quick", "--steps", 1, "--style", "etching", "--json"]
+    words += ["--seeds", 1, "--samples", 2]
+    command = [sys.executable, "-m", "glaze_plugin.cli", *map(str, words)]
+    with subprocess.Popen(command, stdout=-1, stderr=-1, text=True, start_new_session=True) as begun:
+        before = time.monotonic()
+        while not list(out.glob("pictures/*/done")) and time.monotonic() - before < PATIENCE_SECONDS:
+            time.sleep(0.2)
+        os.killpg(begun.pid, signal.SIGINT)
+        said = begun.communicate(timeout=PATIENCE_SECONDS)
+    assert begun.returncode == 130
+    assert said == ("", "Stopped; the same command goes on where it was.\n")
+
+    done = glaze(*words)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert report == json.loads((out / "report.json").read_text())
+    assert (report["depends_on"]["generator"], report["style"]) == ("sd", "etching")
+    assert "CLIP is not on this computer" in " ".join(report["notes"])
+    assert (out / "report.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"pictures": 3}, "A study needs at least 4 pictures of the artist; there are 3."),
+        ({"generator": "nobody"}, "There is no generator 'nobody'."),
+        ({"shares": [0]}, "A share is a whole number of percent from 1 to 100."),
+        ({"counters": ["magic"]}, "There is no countermeasure 'magic'; known are "),
+        ({"torn": True}, "This PNG file is damaged or cut short: 0.png."),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    changes: dict[str, Any], said: str, works: Path, sd: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pictures = sorted(works.iterdir())[: changes.pop("pictures", None)]
+    if changes.pop("torn", False):
+        pictures[0].write_bytes(pictures[0].read_bytes()[:300])
+    order = {"pictures": list(map(str, pictures)), "out": str(tmp_path / "out"), "generator": str(sd)}
+    assert main([json.dumps(order | changes)]) == 2
+    error = json.loads(capsys.readouterr().out.splitlines()[-1])["error"]
+    assert error["kind"] == "bad_input"
+    assert error["sentence"].startswith(said)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_empty_folder_is_told_of_before_anything_is_loaded(glaze: Glaze, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    done = glaze("evaluate", "empty", "-o", "out", "--generator", "sd")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("There is no picture in empty. ")

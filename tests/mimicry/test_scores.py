@@ -1,0 +1,62 @@
+"""The scores against cases that are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import CLIPConfig, CLIPModel
+
+from glaze_plugin import places
+from glaze_plugin.errors import GlazeError
+from glaze_server.engine import styles
+from glaze_server.engine.device import CPU
+from glaze_server.engine.transfer import transfer
+from glaze_server.mimicry import scores
+from glaze_server.mimicry.genres import GENRES, TOP, Genres
+from tests.engine.conftest import refusal
+from tests.engine.tiny_pipelines import _text_config, _tokenizer
+
+
+def test_kid_is_unbiased_and_grows_with_the_difference() -> None:
+    dice = torch.Generator().manual_seed(1)
+    same = [scores.kid(*torch.randn(2, 20, 8, generator=dice)) for _ in range(200)]
+    assert abs(sum(same) / len(same)) < 3 * torch.tensor(same).std() / len(same) ** 0.5
+    first, second = torch.randn(2, 50, 8, generator=dice)
+    assert 0.05 < scores.kid(first + 0.5, second) < scores.kid(first + 1, second)
+
+
+def test_closer_counts_ties_half() -> None:
+    assert scores.closer([1, 2, 3, 4], [2, 2, 2, 5]) == pytest.approx(2.5 / 4)
+
+
+def test_style_is_what_the_distance_and_the_classifier_see(pictures: Tensor) -> None:
+    etched = torch.cat([transfer(picture[None], styles.index("etching")) for picture in pictures])
+    own, other = scores.styles(pictures, CPU), scores.styles(etched, CPU)
+    assert scores.Reference(own[:1]).distance(own[0]) == 0
+    reference = scores.Reference(other[:2])
+    assert sum(map(reference.distance, other[2:])) < sum(map(reference.distance, own[2:]))
+    classifier = scores.Classifier(own[:3], other[:3])
+    assert classifier.accuracy(own[3:]) == 1
+    assert classifier.accuracy(other[3:]) == 0
+
+
+def test_the_genre_shift_is_the_share_beyond_the_top(pictures: Tensor, tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    text = _text_config().to_dict()
+    vision = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = CLIPConfig(text_config=text, vision_config=vision | {"image_size": 32, "patch_size": 8}, projection_dim=16)
+    CLIPModel(config).save_pretrained(tmp_path / "clip")
+    _tokenizer().save_pretrained(tmp_path / "clip")
+    clip = Genres(tmp_path / "clip")
+    assert clip.own(pictures) in GENRES
+    shifts = [clip.shift(pictures, genre) for genre in GENRES]
+    assert sum(shifts) == pytest.approx(len(GENRES) - TOP)
+
+
+def test_without_clip_it_is_said_where_to_put_it() -> None:
+    with refusal("missing_weights", GlazeError) as caught:
+        Genres()
+    assert str(places.clip()) in caught.value.remedy

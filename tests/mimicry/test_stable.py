@@ -1,0 +1,42 @@
+"""Real Stable Diffusion classes, a few MB each, fine-tuned both ways."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from glaze_server.engine.device import CPU
+from glaze_server.mimicry.generator import FineTuning
+from glaze_server.mimicry.stable import Stable
+from tests.engine.conftest import nothing
+
+PROMPTS = ["a mountain", "a ship"]
+
+
+@pytest.mark.parametrize("model", ["sd", "xl"])
+@pytest.mark.parametrize("way", ["lora", "full"])
+def test_a_mimic_learns_by_seed_and_leaves_the_generator_alone(
+    model: str, way: str, pictures: Tensor, request: pytest.FixtureRequest
+) -> None:
+    folder: Path = request.getfixturevalue(model)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    generator = Stable(folder, CPU)
+    ticks = []
+
+    def made(seed: int, steps: int, noise: float = 0.0) -> Tensor:
+        how = FineTuning(way, steps=steps, batch=2, rate=1e-2, rank=2, noise=noise)  # type: ignore[arg-type]
+        mimic = generator.finetune(pictures, ["a painting"] * len(pictures), how, seed, lambda: ticks.append(seed))
+        return mimic.generate(PROMPTS, 5, nothing)
+
+    learned = made(1, 2)
+    assert len(ticks) == 2
+    assert learned.shape == (2, 3, generator.side, generator.side)
+    assert 0 <= float(learned.min()) < float(learned.max()) <= 1
+    assert torch.equal(learned, made(1, 2))
+    assert not torch.equal(learned, made(1, 0))
+    assert not torch.equal(learned, made(2, 2))
+    assert not torch.equal(learned, made(1, 2, noise=0.1))
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before

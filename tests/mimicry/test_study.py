@@ -1,0 +1,88 @@
+"""A whole study with a real, tiny Stable Diffusion: its numbers, its interruptions, and what stops it in a sentence."""
+
+from __future__ import annotations
+
+import json
+import re
+import resource
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+import torch
+
+from glaze_plugin.errors import Cancelled, GlazeError
+from glaze_server.mimicry import report
+from glaze_server.mimicry.arms import Arm
+from glaze_server.mimicry.study import FIGURES, Study
+from tests.engine.conftest import Recorder, refusal
+from tests.mimicry.conftest import PLAN
+
+Begin = Callable[..., Study]
+
+
+def test_an_interrupted_study_goes_on_and_gives_the_numbers_of_an_undisturbed_one(begin: Begin) -> None:
+    whole = Recorder()
+    undisturbed = begin("whole", whole).run()
+    stop = len(whole.steps) * 2 // 3
+    with pytest.raises(Cancelled):
+        begin("parts", Recorder(stop)).run()
+    kept = {path: path.stat().st_mtime_ns for path in begin("parts").kept.folder.rglob("*.png")}
+    assert kept
+    again = begin("parts")
+    assert again.run() == undisturbed
+    assert all(path.stat().st_mtime_ns == before for path, before in kept.items() if (path.parent / "done").exists())
+    assert whole.steps == sorted(whole.steps)
+    assert whole.steps[-1] <= whole.totals[0]
+
+    found = report.write(again, undisturbed)
+    arms = found["ways"]["lora"]["arms"]
+    assert set(arms) == {"clean", "cloak-100", "noise", "blend"}
+    assert all(set(arm) == set(FIGURES) - {"genre_shift"} for arm in arms.values())
+    assert arms["clean"]["closer"]["mean"] == 0.5
+    assert all(len(arm["accuracy"]["seeds"]) == PLAN.seeds for arm in arms.values())
+    assert set(found["ways"]["lora"]["falls"]) == {"clean", "noise", "blend"}
+    folder = again.kept.folder
+    assert json.loads((folder / "report.json").read_text()) == found
+    page = (folder / "report.html").read_text()
+    assert not re.search(r"""(src|href)=["'](?!data:|#)""", page)
+    assert page.count("data:image/png;base64,") > len(arms)
+    assert found["statement"] in page.replace("&#x27;", "'")
+    assert not list(folder.rglob("*.safetensors"))
+
+    with refusal("other_study"):
+        begin("parts", plan=replace(PLAN, samples=3)).run()
+
+
+def test_shares_mix_clean_and_cloaked_and_controls_keep_to_the_budget(begin: Begin) -> None:
+    study = begin(countermeasures={"invert": lambda pictures, seed: 1 - pictures})
+    study.run()
+    clean = study.portfolio.training
+    whole, half, noise = (study.pictures(arm, 0) for arm in (Arm("cloak"), Arm("cloak", 50), Arm("noise")))
+    assert [not torch.equal(one, other) for one, other in zip(clean, whole, strict=True)] == [True, True]
+    assert sum(not torch.equal(one, other) for one, other in zip(clean, half, strict=True)) == 1
+    for changed in (whole, noise):
+        assert 0 < float((changed - clean).abs().max()) <= 16 / 255 + 1e-6
+    assert torch.allclose(study.pictures(Arm("cloak", 100, "invert"), 0), 1 - whole, atol=1e-6)
+
+
+@pytest.fixture
+def tiny_files() -> Iterator[None]:
+    """No file may grow beyond 3 kB, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_what_was_done(begin: Begin, tiny_files: None) -> None:
+    study = begin()
+    with refusal("disk_full", GlazeError):
+        study.run()
+    assert {path.name for path in study.kept.folder.rglob("*") if path.is_file()} >= {"study.json", "style"}
+    assert not list(study.kept.folder.rglob(".*"))
+
+
+def test_missing_weights_are_one_sentence(begin: Begin, no_weights: None) -> None:
+    with refusal("missing_weights", GlazeError):
+        begin().run()
