@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 REQUIRED := pyproject.toml constraints.txt
 
-.PHONY: run test test-krita6 test-gimp32 check format bench bench-quick krita-zip clean
+.PHONY: run test test-krita6 test-gimp32 check format bench bench-quick mimic mimic-quick krita-zip clean
 
 run: $(VENV)/server.installed
 	@GLAZE=$(BIN)/glaze sh tools/run.sh "$(PICTURE)" "$(OUT)"
@@ -44,6 +44,13 @@ bench: $(VENV)/bench.installed
 
 bench-quick: $(VENV)/bench.installed
 	$(BIN)/python -m bench.cloakbench --quick
+
+# Does the cloak keep a mimic from a style? PICTURES: one artist's folder; GENERATOR: a diffusion model's. Goes on where it stopped.
+mimic: $(VENV)/bench.installed
+	$(BIN)/python -m bench.mimic "$(PICTURES)" --generator "$(GENERATOR)"
+
+mimic-quick: $(VENV)/bench.installed
+	$(BIN)/python -m bench.mimic "$(PICTURES)" --generator "$(GENERATOR)" --quick
 
 krita-zip:
 	@$(PYTHON) -m tools.krita_zip

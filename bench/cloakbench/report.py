@@ -12,6 +12,7 @@ from bench.cloakbench import plots, summary
 from bench.cloakbench.cells import BUDGET, PUBLISHED, TIME, TRACKS
 from bench.cloakbench.goals import goals
 from bench.cloakbench.summary import Figure, Summary
+from bench.sections import kept, placed
 from glaze_server.engine import measure
 
 TRIED = Path(__file__).parents[2] / "docs" / "tried.md"
@@ -226,7 +227,9 @@ class Report:
         figures = json.dumps(self.figures(), indent=1, allow_nan=False)
         (folder / "results.json").write_text(figures + "\n", encoding="utf-8")
         page = out / "results.md"
-        page.write_text(self.text("results").rstrip() + "\n", encoding="utf-8")
+        other = kept(page.read_text(encoding="utf-8")) if page.exists() else ""
+        made = self.text("results").rstrip() + "\n"
+        page.write_text(placed(made, other) if other else made, encoding="utf-8")
         return page
 
     def brief(self) -> str:

@@ -1,0 +1,93 @@
+"""`python -m bench.mimic`: a study of mimicry with a generator at hand, into docs/results.md as its section on mimicry.
+
+Anything else in that file stays as it is. The study is that of `glaze evaluate`; an interrupted one goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.cloakbench import home, machine
+from bench.cloakbench.report import table
+from bench.sections import HEADING, placed
+from glaze_plugin.errors import GlazeError
+from glaze_server.engine import device
+from glaze_server.mimicry import __main__ as process
+from glaze_server.mimicry import report
+from glaze_server.mimicry.study import FIGURES
+
+ROOT = Path(__file__).parents[1]
+WORK = ROOT / ".cache" / "mimic"
+RESULTS = ROOT / "docs" / "results.md"
+SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"}
+
+
+def section(results: dict[str, Any]) -> str:
+    """The section in Markdown, from what a study's report.json holds."""
+    on, plan = results["depends_on"], results["depends_on"]["plan"]
+    parts = [
+        f"{HEADING}\n",
+        "Written by `python -m bench.mimic`; docs/limits.md says what it can and cannot tell.\n",
+        f"- date: {results['date']}\n- machine: {results['machine']}\n- commit: {results['commit']}",
+        f"- generator: {on['generator']}, {on['side']} px; white-box encoder: {', '.join(on['encoders'])}",
+        f"- target style: {results['style']}; {plan['seeds']} seeds, {plan['samples']} pictures each\n",
+        "Brackets are 95 % bootstrap intervals over seeds.\n",
+    ]
+    for way, found in results["ways"].items():
+        head = [way, *(report.TITLES[figure] for figure in FIGURES)]
+        parts.append(table(head, report.rows(found["arms"], results["about"])) + "\n")
+    parts += [f"{sentence}\n" for sentence in report.verdict(results)]
+    parts.append(f"{results['statement']}\n")
+    return "\n".join(parts) + "\n"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the study and write its section. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m bench.mimic", description=__doc__)
+    parser.add_argument("pictures", type=Path, help="folder of one artist's pictures")
+    parser.add_argument("--generator", required=True, help="folder of a diffusion model")
+    parser.add_argument("--others", type=Path, help="folder of another artist's pictures")
+    parser.add_argument("--seeds", type=int, help="runs of each kind")
+    parser.add_argument("--counter", nargs="*", default=[], help="countermeasures")
+    parser.add_argument("--quick", action="store_true", help="a small run, into out/ instead of docs/")
+    options = parser.parse_args(arguments)
+    work = WORK / ("quick" if options.quick else "full")
+    home.use(work)
+    order: dict[str, Any] = {
+        "pictures": _found(options.pictures),
+        "others": _found(options.others) if options.others else [],
+        "out": str(work / "study"),
+        "generator": options.generator,
+        "seeds": options.seeds,
+        "counters": options.counter,
+        "quick": options.quick,
+    }
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        process.evaluate(order)
+    except GlazeError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    results = json.loads((work / "study" / "report.json").read_text(encoding="utf-8"))
+    results |= {"date": date.today().isoformat(), "commit": machine.commit()}
+    made = section(results | {"machine": machine.in_words(device.choose())})
+    page = ROOT / "out" / "results.md" if options.quick else RESULTS
+    page.parent.mkdir(exist_ok=True)
+    page.write_text(placed(page.read_text(encoding="utf-8") if page.exists() else "", made), encoding="utf-8")
+    print(made)
+    return 0
+
+
+def _found(folder: Path) -> list[str]:
+    return [str(path) for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,21 @@
+"""One section of a page is replaced and the rest stays."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.sections import BEFORE, HEADING, kept, placed
+
+OLD, NEW = f"{HEADING}\n\nold\n\n", f"{HEADING}\n\nnew\n\n"
+
+
+@pytest.mark.parametrize("page", ["# A\n\n{}## B\n\nb\n", "# A\n\n{}", "{}## B\n"])
+def test_a_section_is_replaced_in_its_place(page: str) -> None:
+    assert kept(page.format(OLD)) == OLD
+    assert placed(page.format(OLD), NEW) == page.format(NEW)
+
+
+def test_a_new_section_goes_before_what_was_tried_or_to_the_end() -> None:
+    assert kept("# A\n") == ""
+    assert placed(f"# A\n\n{BEFORE}\n", NEW) == f"# A\n\n{NEW}{BEFORE}\n"
+    assert placed("# A\n\n", NEW) == f"# A\n\n{NEW}"
