@@ -52,10 +52,8 @@ def xl(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return sdxl_turbo(tmp_path_factory.mktemp("models") / "xl")
 
 
-@pytest.fixture
-def works(meadow: Image.Image, tmp_path: Path) -> Path:
+def hang(meadow: Image.Image, folder: Path) -> Path:
     """A folder with five pictures of different sizes."""
-    folder = tmp_path / "works ü"
     folder.mkdir()
     for number, (left, top) in enumerate(CORNERS):
         meadow.crop((left, top, left + 70 + 9 * number, top + 64)).save(folder / f"{number}.png")
@@ -63,22 +61,29 @@ def works(meadow: Image.Image, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def pictures(works: Path) -> Tensor:
-    return portfolio.read(sorted(works.iterdir()), 64, lambda: None)
+def works(meadow: Image.Image, tmp_path: Path) -> Path:
+    """An artist's folder that a test may change."""
+    return hang(meadow, tmp_path / "works ü")
 
 
-@pytest.fixture
-def begin(sd: Path, pictures: Tensor, tmp_path: Path) -> Callable[..., Study]:
-    """Makes a small study with a Stable Diffusion of a few MB; `into` names its folder."""
+@pytest.fixture(scope="session")
+def pictures(meadow: Image.Image, tmp_path_factory: pytest.TempPathFactory) -> Tensor:
+    folder = hang(meadow, tmp_path_factory.mktemp("artist") / "works")
+    return portfolio.read(sorted(folder.iterdir()), 64, lambda: None)
 
-    def make(into: str = "out", recorder: Recorder | None = None, **changes: Any) -> Study:
+
+@pytest.fixture(scope="session")
+def begin(sd: Path, pictures: Tensor) -> Callable[..., Study]:
+    """Makes a small study with a Stable Diffusion of a few MB, in that folder."""
+
+    def make(into: Path, recorder: Recorder | None = None, **changes: Any) -> Study:
         own = portfolio.split(pictures[:4], 0)
         study = Study(
             generator=Stable(sd, CPU),
             judges=[encoders.load("embedded")],
             portfolio=own,
             plan=PLAN,
-            kept=Kept(tmp_path / into),
+            kept=Kept(into),
             reporter=recorder or Recorder(),
             compute=Compute(CPU),
         )

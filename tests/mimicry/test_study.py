@@ -7,6 +7,8 @@ import re
 import resource
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
@@ -21,17 +23,26 @@ from tests.mimicry.conftest import PLAN
 Begin = Callable[..., Study]
 
 
-def test_an_interrupted_study_goes_on_and_gives_the_numbers_of_an_undisturbed_one(begin: Begin) -> None:
-    whole = Recorder()
-    undisturbed = begin("whole", whole).run()
-    stop = len(whole.steps) * 2 // 3
+@pytest.fixture(scope="module")
+def finished(begin: Begin, tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, dict[str, Any]]:
+    """A study that nothing disturbed, and what it found."""
+    study = begin(tmp_path_factory.mktemp("whole"), Recorder())
+    return study, study.run()
+
+
+def test_an_interrupted_study_goes_on_and_gives_the_numbers_of_an_undisturbed_one(
+    begin: Begin, finished: tuple[Study, dict[str, Any]], tmp_path: Path
+) -> None:
+    study, undisturbed = finished
+    whole = cast(Recorder, study.reporter)
     with pytest.raises(Cancelled):
-        begin("parts", Recorder(stop)).run()
-    kept = {path: path.stat().st_mtime_ns for path in begin("parts").kept.folder.rglob("*.png")}
-    assert kept
-    again = begin("parts")
+        begin(tmp_path, Recorder(len(whole.steps) * 2 // 3)).run()
+    done = [path.parent for path in tmp_path.rglob("done")]
+    before = {path: path.stat().st_mtime_ns for folder in done for path in folder.iterdir()}
+    assert len(study.portfolio.training) < len(done) < len(list(study.kept.folder.rglob("done")))
+    again = begin(tmp_path)
     assert again.run() == undisturbed
-    assert all(path.stat().st_mtime_ns == before for path, before in kept.items() if (path.parent / "done").exists())
+    assert {path: path.stat().st_mtime_ns for path in before} == before
     assert whole.steps == sorted(whole.steps)
     assert whole.steps[-1] <= whole.totals[0]
 
@@ -51,12 +62,13 @@ def test_an_interrupted_study_goes_on_and_gives_the_numbers_of_an_undisturbed_on
     assert not list(folder.rglob("*.safetensors"))
 
     with refusal("other_study"):
-        begin("parts", plan=replace(PLAN, samples=3)).run()
+        begin(tmp_path, plan=replace(PLAN, samples=3)).run()
 
 
-def test_shares_mix_clean_and_cloaked_and_controls_keep_to_the_budget(begin: Begin) -> None:
-    study = begin(countermeasures={"invert": lambda pictures, seed: 1 - pictures})
-    study.run()
+def test_shares_mix_clean_and_cloaked_and_controls_keep_to_the_budget(
+    finished: tuple[Study, dict[str, Any]],
+) -> None:
+    study = replace(finished[0], countermeasures={"invert": lambda pictures, seed: 1 - pictures})
     clean = study.portfolio.training
     whole, half, noise = (study.pictures(arm, 0) for arm in (Arm("cloak"), Arm("cloak", 50), Arm("noise")))
     assert [not torch.equal(one, other) for one, other in zip(clean, whole, strict=True)] == [True, True]
@@ -75,14 +87,14 @@ def tiny_files() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_full_disk_is_one_sentence_and_leaves_what_was_done(begin: Begin, tiny_files: None) -> None:
-    study = begin()
+def test_a_full_disk_is_one_sentence_and_leaves_what_was_done(begin: Begin, tiny_files: None, tmp_path: Path) -> None:
+    study = begin(tmp_path)
     with refusal("disk_full", GlazeError):
         study.run()
     assert {path.name for path in study.kept.folder.rglob("*") if path.is_file()} >= {"study.json", "style"}
     assert not list(study.kept.folder.rglob(".*"))
 
 
-def test_missing_weights_are_one_sentence(begin: Begin, no_weights: None) -> None:
+def test_missing_weights_are_one_sentence(begin: Begin, no_weights: None, tmp_path: Path) -> None:
     with refusal("missing_weights", GlazeError):
-        begin().run()
+        begin(tmp_path / "out").run()

@@ -53,7 +53,8 @@ def sheet(clean: Tensor, cloaked: Tensor, figures: dict[str, Any]) -> bytes:
     font = ImageFont.load_default(TEXT)
     table = rows(figures)
     page_width = max(3 * width + 4 * MARGIN, 720)
-    page_height = height + 3 * MARGIN + TEXT + (len(table) + 1) * (TEXT + 6) + 4 * (TEXT + 6)
+    said = _wrapped(statement(figures), font, page_width - 2 * MARGIN)
+    page_height = height + 3 * MARGIN + TEXT + (len(table) + 2 + len(said)) * (TEXT + 6)
     page = Image.new("RGB", (page_width, page_height), "white")
     draw = ImageDraw.Draw(page)
     for index, (panel, title) in enumerate(zip(panels, ("before", "after", f"difference, {GAIN} times"), strict=True)):
@@ -65,7 +66,7 @@ def sheet(clean: Tensor, cloaked: Tensor, figures: dict[str, Any]) -> bytes:
         for left, text in zip((MARGIN, 280, 440), row, strict=True):
             draw.text((left, top), text, "black", font)
         top += TEXT + 6
-    for line in _wrapped(statement(figures), font, page_width - 2 * MARGIN):
+    for line in said:
         draw.text((MARGIN, top + 6), line, "dimgray", font)
         top += TEXT + 6
     data = io.BytesIO()

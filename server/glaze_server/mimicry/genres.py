@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate, normalize
 
 from glaze_plugin import places
 from glaze_plugin.errors import GlazeError
@@ -69,11 +70,9 @@ class Genres:
     def likeness(self, pictures: Tensor) -> Tensor:
         """(N, genres): cosine of each picture (N, 3, H, W) in [0, 1] and each genre."""
         side = int(self._model.config.vision_config.image_size)
-        small = torch.nn.functional.interpolate(pictures, (side, side), mode="bicubic", antialias=True).clamp(0, 1)
+        small = interpolate(pictures, (side, side), mode="bicubic", antialias=True).clamp(0, 1)
         scaled = (small - torch.tensor(MEAN)[:, None, None]) / torch.tensor(DEVIATION)[:, None, None]
-        seen = _unit(self._model.get_image_features(pixel_values=scaled))
-        likeness: Tensor = seen @ self._words.T
-        return likeness
+        return _unit(self._model.get_image_features(pixel_values=scaled)) @ self._words.T
 
     def own(self, pictures: Tensor) -> str:
         """The artist's genre: that of the mean picture."""
@@ -88,4 +87,4 @@ class Genres:
 def _unit(found: Any) -> Tensor:
     """Vectors of length 1, of what transformers returns for features."""
     vectors: Tensor = getattr(found, "pooler_output", found)
-    return (vectors / vectors.norm(dim=-1, keepdim=True)).detach()
+    return normalize(vectors.detach(), dim=-1)

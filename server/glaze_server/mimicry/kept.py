@@ -41,7 +41,7 @@ class Kept:
                 if path.read_text(encoding="utf-8") != _text(study):
                     raise BadInput(
                         "other_study",
-                        f"{self.folder} holds a study of other pictures or settings.",
+                        f"The folder {self.folder} holds a study of other pictures or settings.",
                         "Name another folder, or delete that one.",
                     )
                 return
@@ -98,4 +98,4 @@ def _in_words(folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in FULL:
             raise _full(folder) from error
-        raise BadInput("unwritable", f"{folder} cannot be used: {error.strerror}.") from error
+        raise BadInput("unwritable", f"The folder {folder} cannot be used: {error.strerror}.") from error
