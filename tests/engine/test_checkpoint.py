@@ -22,13 +22,17 @@ class Killed(Exception):
     pass
 
 
-def subject() -> Subject:
+def subject(clear: bool = False) -> Subject:
+    """clear: whether it has transparency of every degree."""
     generator = torch.Generator().manual_seed(3)
     picture, target = torch.rand(2, 1, 3, 72, 64, generator=generator)
-    return Subject(picture, None, target, EPSILON * jnd_map(picture))
+    opacity = torch.linspace(0, 1, 64).expand(1, 1, 72, 64).contiguous() if clear else None
+    return Subject(picture, opacity, target, EPSILON * jnd_map(picture))
 
 
-def run(file: Path | None, stop_at: int = 0, reason: Exception | None = None) -> tuple[Tensor, int]:
+def run(
+    file: Path | None, stop_at: int = 0, reason: Exception | None = None, clear: bool = False
+) -> tuple[Tensor, int]:
     """δ after 8 iterations, and how often `step` was called; killed after `stop_at` of them, or what `reason` says."""
     calls = 0
 
@@ -39,7 +43,7 @@ def run(file: Path | None, stop_at: int = 0, reason: Exception | None = None) ->
             raise reason or Killed
 
     quality = Quality(iterations=8, renditions=2, looks=2)
-    return optimise(subject(), [encoders.load("embedded")], quality, Budget(), 5, step, Checkpoint(file)), calls
+    return optimise(subject(clear), [encoders.load("embedded")], quality, Budget(), 5, step, Checkpoint(file)), calls
 
 
 @pytest.mark.parametrize("kill_at", [1, 5, 8])
@@ -53,6 +57,18 @@ def test_a_killed_run_ends_as_an_undisturbed_one(tmp_path: Path, monkeypatch: py
     resumed, calls = run(file)
     assert torch.equal(calm, resumed)
     assert calls == 8
+
+
+@pytest.mark.parametrize("kill_at", [1, 2, 3])
+def test_backgrounds_go_on_in_their_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kill_at: int) -> None:
+    monkeypatch.setattr(module, "SAVE_SECONDS", 0.0)
+    file = tmp_path / "checkpoint"
+    with pytest.raises(Killed):
+        run(file, kill_at, clear=True)
+    calm, _ = run(None, clear=True)
+    resumed, _ = run(file, clear=True)
+    assert torch.equal(calm, resumed)
+    assert not torch.equal(calm, run(None)[0])
 
 
 def test_a_damaged_checkpoint_counts_as_none(tmp_path: Path) -> None:

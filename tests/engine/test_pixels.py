@@ -112,6 +112,16 @@ def test_a_viewer_sees_the_background_through_transparency() -> None:
     torch.testing.assert_close(seen, torch.tensor([1.0, 0.6, 0.2]).expand(1, 3, 1, 3))
 
 
+def test_a_checker_has_squares_of_8_px_from_the_top_left() -> None:
+    found = pixels.checker(torch.zeros(1, 1, 19, 21), 1.0, 0.8)
+    assert isinstance(found, Tensor) and found.shape == (1, 1, 19, 21)
+    expected = torch.tensor([[1.0, 0.8, 1.0], [0.8, 1.0, 0.8], [1.0, 0.8, 1.0]])
+    torch.testing.assert_close(found[0, 0, ::8, ::8], expected)
+    torch.testing.assert_close(found[0, 0, 7::8, 7::8], expected[:2, :2])
+    clear = pixels.over(torch.zeros(1, 3, 19, 21), torch.zeros(1, 1, 19, 21), found)
+    torch.testing.assert_close(clear, found.expand(-1, 3, -1, -1))
+
+
 def test_rounding_to_8_bits_and_back_loses_no_level() -> None:
     levels = np.arange(256, dtype=np.uint8).repeat(3).reshape(16, 16, 3)
     unit = pixels.from_8bit(levels)

@@ -22,15 +22,18 @@ from glaze_server.engine.budget import Budget
 from glaze_server.engine.checkpoint import Checkpoint
 from glaze_server.engine.device import Compute
 from glaze_server.engine.encoders import Encoder
-from glaze_server.engine.pixels import over
+from glaze_server.engine.pixels import checker, over
 from glaze_server.engine.progress import Paused
 from glaze_server.engine.renditions import Deck, Rendition
 from glaze_server.engine.restraint import Restraints
 from glaze_server.engine.settings import Quality
 
 MOMENTUM = 0.8
-BACKGROUNDS = (1.0, 0.0)
-"""Grays behind transparency, in turns: nobody knows what a trainer composites it on."""
+WHITE = (1.0, 1.0)
+BACKGROUNDS = (WHITE, (0.0, 0.0), (1.0, 0.8))
+"""Behind transparency, in turns: nobody knows what a trainer composites it on. Each is the two grays of a checker's
+squares; the last is what programs show as transparent, and screenshots with them.
+"""
 STEP = 0.1
 """Share of the largest room that the first of STEP_ITERATIONS steps takes; fewer steps are longer."""
 STEP_ITERATIONS = 40
@@ -54,8 +57,11 @@ class Subject:
         opacity = None if self.opacity is None else self.opacity.to(device)
         return Subject(self.colour.to(device), opacity, self.target.to(device), self.room.to(device))
 
-    def seen(self, delta: Tensor, background: float = 1.0) -> Tensor:
-        return over(self.colour + delta, self.opacity, background)
+    def seen(self, delta: Tensor, background: tuple[float, float] = WHITE) -> Tensor:
+        """What a viewer sees, (1, 3, H, W). background: one of BACKGROUNDS."""
+        if self.opacity is None:
+            return over(self.colour + delta, None)
+        return over(self.colour + delta, self.opacity, checker(self.opacity, *background))
 
 
 class Objective:
@@ -69,9 +75,9 @@ class Objective:
         self._encoders = encoders
         self._compute = compute
         self._referred = compute.device
-        self._references: dict[tuple[int, Rendition, float], tuple[Tensor, float]] = {}
+        self._references: dict[tuple[int, Rendition, tuple[float, float]], tuple[Tensor, float]] = {}
 
-    def gradient(self, delta: Tensor, rendition: Rendition, background: float) -> Tensor:
+    def gradient(self, delta: Tensor, rendition: Rendition, background: tuple[float, float]) -> Tensor:
         """Gradient with respect to δ, mean over the encoders, shaped like δ."""
         delta = delta.detach().requires_grad_()
         view = rendition.placed(self._subject.seen(delta, background))
@@ -87,12 +93,12 @@ class Objective:
         (result,) = torch.autograd.grad(view, delta, pull)
         return result
 
-    def _reference(self, number: int, rendition: Rendition, background: float) -> tuple[Tensor, float]:
+    def _reference(self, number: int, rendition: Rendition, background: tuple[float, float]) -> tuple[Tensor, float]:
         """The target's latent, and how far the picture's is from it."""
         if self._referred != self._compute.device:  # as a run would that is taken up again on the new device
             self._references.clear()
             self._referred = self._compute.device
-        key = (number, rendition, background if self._subject.opacity is not None else 1.0)
+        key = (number, rendition, background if self._subject.opacity is not None else WHITE)
         if key not in self._references:
             encoder, subject = self._encoders[number], self._subject
             goal, clean = (
@@ -160,7 +166,7 @@ def optimise(
         for _ in range(done):
             step(delta.cpu())
     for iteration in range(done, quality.iterations):
-        background = BACKGROUNDS[iteration % 2]
+        background = BACKGROUNDS[iteration % len(BACKGROUNDS)]
         drawn = deck.draw(dice, quality.renditions)
         slope = restraints.gradient(delta, subject.seen, iteration)
         for one in drawn:

@@ -16,6 +16,8 @@ from glaze_server.engine.picture import Picture
 MIN_SIDE = 32
 """px; below, the scales that the cloak must survive leave nothing to encode. The painting programs refuse it."""
 
+SQUARE = 8
+"""px; the side of a transparency checker's squares."""
 DEPTHS: dict[str, Any] = {"u8": np.dtype("u1"), "u16": np.dtype("<u2")}
 
 
@@ -51,10 +53,22 @@ def add(picture: Picture, delta: Tensor) -> Picture:
     return picture.changed(delta[0].numpy().transpose(1, 2, 0))
 
 
-def over(unit: Tensor, opacity: Tensor | None, background: float = 1.0) -> Tensor:
-    """What a viewer sees: (1, 3, H, W), composited over a gray `background` in [0, 1] where there is alpha."""
+def over(unit: Tensor, opacity: Tensor | None, background: float | Tensor = 1.0) -> Tensor:
+    """What a viewer sees: (1, 3, H, W), composited over a gray `background` in [0, 1] where there is alpha.
+
+    background: one gray, or one for each pixel, (1, 1, H, W).
+    """
     seen = unit if opacity is None else unit * opacity + background * (1 - opacity)
     return seen.expand(-1, 3, -1, -1)
+
+
+def checker(like: Tensor, first: float, second: float) -> float | Tensor:
+    """Squares of two grays in [0, 1] in turns, from the top left, (1, 1, H, W) like `like`; of equal ones the gray."""
+    if first == second:
+        return first
+    down, right = (torch.arange(side, device=like.device) // SQUARE for side in like.shape[-2:])
+    odd = (down[:, None] + right) % 2 == 1
+    return torch.where(odd, second, first).to(like.dtype)[None, None]
 
 
 def rounded(unit: Tensor) -> Tensor:
