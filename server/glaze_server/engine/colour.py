@@ -27,13 +27,14 @@ NAMES = {b"GRAY": "gray", b"RGB ": "rgb", b"CMYK": "cmyk", b"Lab ": "lab"}
 """The same → imagecodecs' name."""
 INTENT, BLACK_POINT = 1, 0x2000
 """Relative colorimetric with black point compensation, as painting programs have it by default."""
-SHORTENINGS, SHORTER = 8, 0.98
-"""How often a change is shortened at most until it is seen as no larger than δ, and what share of the proportion is
-taken: what is seen does not grow evenly. One that stays too large is dropped."""
-TOO_LARGE = 0.005
-"""Share by which it may be larger."""
 MIDDLE = 0.65
 """Linear light's middle is seen as 0.735, that of every gamma from 1.4 to 2.6 as less than this."""
+
+
+PASSES = 8
+"""How often a change that is seen as too large is made smaller before it is given up."""
+NOISE = 1e-4
+"""What lcms2's tables add to a difference of two colours, a fortieth of an 8-bit level."""
 
 
 class Space(Protocol):
@@ -69,15 +70,18 @@ class Converted(ABC):
     def _held(self, colours: Floats, seen: Floats, delta: Floats, moved: Floats) -> Floats:
         """The change, nowhere seen as larger than the largest part of δ, and 0 where δ is."""
         moved[~(delta != 0).any(-1)] = 0
-        limit = np.abs(delta).max(-1, keepdims=True)
-        for _ in range(SHORTENINGS):
-            reach = np.abs(self.seen(colours + moved) - seen).max(-1, keepdims=True)
-            large = reach > limit * (1 + TOO_LARGE)
-            if not large.any():
-                return moved
-            np.multiply(moved, SHORTER * limit / np.maximum(reach, 1e-9), out=moved, where=large)
-        moved[large[..., 0]] = 0
-        return moved
+        flat, base, still = (planes.reshape(-1, 1, planes.shape[-1]) for planes in (colours, seen, moved))
+        limit = np.abs(delta).max(-1).reshape(-1, 1, 1)
+        left = np.flatnonzero((still != 0).any(-1))
+        for _ in range(PASSES):  # what is seen does not grow in proportion to the change
+            if not left.size:
+                break
+            reach = np.abs(self.seen(flat[left] + still[left]) - base[left]).max(-1, keepdims=True)
+            beyond = (reach > limit[left] + NOISE).ravel()
+            left, reach = left[beyond], reach[beyond]
+            still[left] *= limit[left] / reach
+        still[left] = 0
+        return still.reshape(moved.shape)
 
     @abstractmethod
     def forth(self, colours: Floats) -> Floats:
