@@ -14,7 +14,7 @@ run: $(VENV)/server.installed
 	@GLAZE=$(BIN)/glaze sh tools/run.sh "$(PICTURE)" "$(OUT)"
 
 test: check $(VENV)/debian.installed
-	$(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4
+	$(BIN)/python -m pytest --numprocesses=logical --maxprocesses=4 --dist=loadfile
 
 # The tests inside Krita once more, in Krita 6 (Qt 6) from Debian unstable; docs/hosts.md has the last result.
 test-krita6: $(VENV)/dev.installed $(VENV)/debian.installed

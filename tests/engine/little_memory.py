@@ -38,4 +38,4 @@ if __name__ == "__main__":
     cloak(96)  # loads what is loaded once
     limit = used() + int(sys.argv[1]) * 2**20
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    print(*cloak(1000), sep="\n")
+    print(*cloak(640), sep="\n")

@@ -28,7 +28,7 @@ Order = tuple[bytes, dict[str, Any], bytes]
 
 CLIENTS = 3
 POINTS = int(os.environ.get("GLAZE_KILLS", "200"))
-REAL_POINTS = 20
+REAL_POINTS = 8
 STAGES = {
     "cloaking": 3.0,
     "fitting to the eye": 0.2,

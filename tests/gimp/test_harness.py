@@ -15,6 +15,7 @@ from glaze_plugin import lock
 from glaze_plugin.client import Client
 from tests.conftest import ROOT
 from tests.gimp.conftest import StartGimp, pytest_runtest_call
+from tests.gimp.glazing import until
 from tests.gimp.harness.app import Gimp, GimpError
 from tests.gimp.harness.place import Install, Place, environment
 
@@ -93,7 +94,7 @@ def test_files_are_shared(gimp: Gimp) -> None:
 
 def test_gimp_sees_the_modules_daemon_alive(gimp: Gimp, client: Client, glaze_home: Path) -> None:
     """Its lock is seen through a root of GIMP's own."""
-    assert client.status().encoders == ["fake"]
+    until(lambda: client.status().encoders == ["fake"])
     gimp.run(
         "import os, sys; sys.path.append(os.path.join(Gimp.directory(), 'plug-ins', 'glaze_gimp'))\n"
         "from glaze_plugin import lock"

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from glaze_plugin.launch import connect, end_daemon
 from tests.conftest import ROOT
@@ -59,17 +60,19 @@ def krita_template() -> Path:
         pytest.skip(f"{', '.join(missing)} missing")
     made = Path(shutil.which(COMMAND[0]) or "").stat().st_mtime_ns
     template = ROOT / ".cache" / f"krita-home-{made}"
-    if not template.exists():
-        beside = template.with_suffix(".part")
-        shutil.rmtree(beside, ignore_errors=True)
-        new_home(beside)
-        krita = Krita(beside)
-        try:
-            krita.start()
-            assert krita.quit() == 0
-        finally:
-            krita.close()
-        beside.rename(template)
+    template.parent.mkdir(exist_ok=True)
+    with FileLock(template.with_suffix(".lock")):  # pytest may run in several processes
+        if not template.exists():
+            beside = template.with_suffix(".part")
+            shutil.rmtree(beside, ignore_errors=True)
+            new_home(beside)
+            krita = Krita(beside)
+            try:
+                krita.start()
+                assert krita.quit() == 0
+            finally:
+                krita.close()
+            beside.rename(template)
     return template
 
 
