@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from glaze_plugin.errors import Cancelled, GlazeError
 from glaze_server.engine import measure, tiles
 from glaze_server.engine.budget import Budget, Eye, fit
-from glaze_server.engine.cloak import Objective, Subject, optimise
+from glaze_server.engine.cloak import WHITE, Objective, Subject, optimise
 from glaze_server.engine.device import Compute, Device
 from glaze_server.engine.encoders import Encoder
 from glaze_server.engine.jnd import EPSILON, jnd_map
@@ -157,7 +157,7 @@ def test_the_gradient_is_the_slope_of_the_relative_distance(
 ) -> None:
     """At the picture itself and half-way to its target, where the distance is less and its slope the same."""
     here = share * (subject.target - subject.colour)
-    gradient = Objective(subject, [pooled], Compute()).gradient(here, rendition, 1.0)
+    gradient = Objective(subject, [pooled], Compute()).gradient(here, rendition, WHITE)
     assert gradient.shape == subject.colour.shape
     assert distance_of(pooled, subject, rendition, here) == pytest.approx(1 - share, abs=0.05)
     slope = slope_along(gradient, lambda change: distance_of(pooled, subject, rendition, here + change))
@@ -166,7 +166,7 @@ def test_the_gradient_is_the_slope_of_the_relative_distance(
 
 def test_the_gradient_of_a_compressed_rendition_points_towards_its_target(subject: Subject, pooled: Encoder) -> None:
     rendition = Rendition(1.0, (3, 5), jpeg=True)
-    gradient = Objective(subject, [pooled], Compute()).gradient(torch.zeros(()), rendition, 1.0)
+    gradient = Objective(subject, [pooled], Compute()).gradient(torch.zeros(()), rendition, WHITE)
     slope = slope_along(gradient, lambda change: distance_of(pooled, subject, rendition, change), 0.5)
     assert slope > 0.3 * float(gradient.norm())
 
@@ -174,7 +174,7 @@ def test_the_gradient_of_a_compressed_rendition_points_towards_its_target(subjec
 def test_the_gradient_is_the_mean_over_the_encoders(subject: Subject, embedded: Encoder, pooled: Encoder) -> None:
     zero, rendition = torch.zeros_like(subject.colour), Rendition()
     both, *each = (
-        Objective(subject, encoders, Compute()).gradient(zero, rendition, 1.0)
+        Objective(subject, encoders, Compute()).gradient(zero, rendition, WHITE)
         for encoders in ([embedded, pooled], [embedded], [pooled])
     )
     torch.testing.assert_close(both, (each[0] + each[1]) / 2)
@@ -187,7 +187,7 @@ def test_the_relative_distance_does_not_depend_on_an_encoders_units(subject: Sub
         network = nn.Conv2d(3, 3, 8, 8, groups=3, bias=False)
         nn.init.constant_(network.weight, gain / 64)
         encoder = Encoder("loud", network)
-        gradients.append(Objective(subject, [encoder], Compute()).gradient(torch.zeros(()), Rendition(), 1.0))
+        gradients.append(Objective(subject, [encoder], Compute()).gradient(torch.zeros(()), Rendition(), WHITE))
     for gradient in gradients[1:]:
         torch.testing.assert_close(gradient, gradients[0], rtol=1e-3, atol=1e-8)
 
@@ -205,7 +205,7 @@ def test_the_target_is_encoded_once_for_each_rendition_that_is_drawn(
     monkeypatch.setattr(tiles, "encode", encode)
     objective = Objective(subject, [pooled], Compute())
     for rendition in (Rendition(), Rendition(0.5), Rendition(), Rendition(0.5)):
-        objective.gradient(torch.zeros_like(subject.colour), rendition, 1.0)
+        objective.gradient(torch.zeros_like(subject.colour), rendition, WHITE)
     assert len(encoded) == 4
 
 
@@ -272,7 +272,7 @@ def test_a_cloak_that_has_reached_its_target_stays_a_cloak(pooled: Encoder) -> N
     """The slope of the distance is not defined there."""
     x = waves(64, 64)
     near = Subject(x, None, (x + 0.02 * signs(x.shape)).clamp(0, 1), torch.full((1, 1, 64, 64), 0.06))
-    gradient = Objective(near, [pooled], Compute()).gradient(near.target - x, Rendition(), 1.0)
+    gradient = Objective(near, [pooled], Compute()).gradient(near.target - x, Rendition(), WHITE)
     assert gradient.isfinite().all()
     delta = optimise(near, [pooled], Quality(8, 1, 4), Budget(), 0, nothing)
     assert delta.isfinite().all()
