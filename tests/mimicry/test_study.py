@@ -68,7 +68,7 @@ def test_an_interrupted_study_goes_on_and_gives_the_numbers_of_an_undisturbed_on
 def test_shares_mix_clean_and_cloaked_and_controls_keep_to_the_budget(
     finished: tuple[Study, dict[str, Any]],
 ) -> None:
-    study = replace(finished[0], countermeasures={"invert": lambda pictures, seed: 1 - pictures})
+    study = replace(finished[0], countermeasures={"invert": lambda pictures, seed, trip: 1 - pictures})
     clean = study.portfolio.training
     whole, half, noise = (study.pictures(arm, 0) for arm in (Arm("cloak"), Arm("cloak", 50), Arm("noise")))
     assert [not torch.equal(one, other) for one, other in zip(clean, whole, strict=True)] == [True, True]

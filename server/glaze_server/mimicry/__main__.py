@@ -11,8 +11,6 @@ import json
 import sys
 import time
 from dataclasses import replace
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ from glaze_server.engine import device, encoders, painters
 from glaze_server.engine.device import Compute
 from glaze_server.mimicry import portfolio, report, study
 from glaze_server.mimicry.arms import Plan
+from glaze_server.mimicry.countermeasures import COUNTERMEASURES
 from glaze_server.mimicry.generator import Generator
 from glaze_server.mimicry.kept import Kept
 from glaze_server.mimicry.stable import Stable
@@ -94,7 +93,7 @@ def evaluate(order: dict[str, Any]) -> None:
     """Run the study and say what it found."""
     compute = Compute(device.choose())
     wanted = plan(order)
-    wanted.check(list(known_countermeasures()))
+    wanted.check(list(COUNTERMEASURES))
     made = generator(order["generator"], compute.device)
     side = made.side
     reporter = _Lines()
@@ -118,17 +117,11 @@ def evaluate(order: dict[str, Any]) -> None:
         reporter=reporter,
         compute=compute,
         others=portfolio.read(others, side, lambda: None) if others else None,
-        countermeasures=known_countermeasures(),
+        countermeasures=COUNTERMEASURES,
         genres=study.known_genres(compute.notes),
     )
     found = report.write(one, one.run())
     say({"report": found, "page": str(one.kept.folder / "report.html"), "verdict": report.verdict(found)})
-
-
-def known_countermeasures() -> dict[str, study.Countermeasure]:
-    """What a mimic may do to pictures first: `countermeasures.COUNTERMEASURES`, where that module is there."""
-    name = "glaze_server.mimicry.countermeasures"
-    return dict(import_module(name).COUNTERMEASURES) if find_spec(name) else {}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -51,3 +51,6 @@ class Generator(Protocol):
 
         tick is called at least once a step and may raise to stop. Raises GlazeError where the generator cannot learn.
         """
+
+    def round_trip(self, pictures: Tensor) -> Tensor:
+        """decode(encode(x)) of its own autoencoder, pictures (N, 3, H, W) in [0, 1] → near that; gradients pass."""

@@ -7,6 +7,7 @@ code of its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,20 @@ class Stable:
         """Its own encoder, a folder as `encoders.at` takes it."""
         double = "text_encoder_2" in self._painter.config("model_index")
         self.encoder = "sdxl" if double else "sd15"
+
+    @cached_property
+    def _autoencoder(self) -> Any:
+        import diffusers
+
+        load: Any = diffusers.AutoencoderKL.from_pretrained
+        made = load(self.vae, variant=self._painter.variant, use_safetensors=True, local_files_only=True)
+        return made.float().eval().requires_grad_(False).to(self._where.name)
+
+    def round_trip(self, pictures: Tensor) -> Tensor:
+        """As Generator.round_trip."""
+        latents = self._autoencoder.encode(2 * pictures.to(self._where.name) - 1).latent_dist.mode()
+        made: Tensor = self._autoencoder.decode(latents).sample / 2 + 0.5
+        return made.to(pictures.device)
 
     def finetune(
         self, pictures: Tensor, captions: Sequence[str], how: FineTuning, seed: int, tick: Callable[[], None]

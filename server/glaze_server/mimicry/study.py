@@ -25,15 +25,14 @@ from glaze_server.engine.pixels import rounded
 from glaze_server.engine.progress import Reporter, Steps
 from glaze_server.engine.statistics import estimate
 from glaze_server.engine.transfer import transfer
-from glaze_server.mimicry import cloaks, scores
+from glaze_server.mimicry import cloaks, detection, scores
 from glaze_server.mimicry.arms import BLEND, CLEAN, CLOAK, NOISE, OTHER, Arm, Plan
+from glaze_server.mimicry.countermeasures import Countermeasure
 from glaze_server.mimicry.generator import Generator
 from glaze_server.mimicry.genres import Genres
 from glaze_server.mimicry.kept import Kept
 from glaze_server.mimicry.portfolio import Portfolio, cloaked
 
-Countermeasure = Callable[[Tensor, int], Tensor]
-"""Pictures (N, 3, H, W) in [0, 1] and a seed → what a mimic makes of them before training."""
 SEED = 0
 """Of cloaks, controls and the classifier's pictures; runs have their own."""
 NEGATIVES = 6
@@ -151,7 +150,9 @@ class Study:
         mixed = training.clone()
         changed = cloaked(len(training), arm.share, seed)
         mixed[changed] = self._treated(arm.kind)[changed]
-        return rounded(self.countermeasures[arm.counter](mixed, seed)) if arm.counter else mixed
+        return (
+            rounded(self.countermeasures[arm.counter](mixed, seed, self.generator.round_trip)) if arm.counter else mixed
+        )
 
     def _cell(self, way: str, arm: Arm, seed: int, tick: Callable[[], None]) -> None:
         name = _place(way, arm, seed)
@@ -206,6 +207,7 @@ class Study:
             "genre": genre,
             "held_out": {"accuracy": classifier.accuracy(held)},
             "cloak": figures,
+            "detected": asdict(detection.found(own.training, self._treated(CLOAK))),
             "statement": statement(figures),
             "depends_on": self._depends_on(),
             "notes": list(self.compute.notes),

@@ -1,0 +1,95 @@
+"""What a mimic does to pictures first: each does what it is named after, and the same each time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import diffusers
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from glaze_plugin.errors import GlazeError
+from glaze_server.engine.device import CPU
+from glaze_server.engine.lpips_distance import Lpips
+from glaze_server.mimicry import detection, upscaling
+from glaze_server.mimicry.countermeasures import ALLOWED, COUNTERMEASURES, SIMILARITY, impress
+from glaze_server.mimicry.stable import Stable
+from tests.engine.conftest import signs
+
+Trip = Callable[[Tensor], Tensor]
+HERE = [name for name in COUNTERMEASURES if name != "upscale"]
+DRAWN = ("noise", "crop")
+
+
+@pytest.fixture(scope="module")
+def trip(sd: Path) -> Trip:
+    return Stable(sd, CPU).round_trip
+
+
+@pytest.fixture(scope="module")
+def two(pictures: Tensor) -> Tensor:
+    return pictures[:2]
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_pictures_keep_their_shape_and_range_and_come_out_the_same_each_time(
+    name: str, two: Tensor, trip: Trip
+) -> None:
+    counter = COUNTERMEASURES[name]
+    found = counter(two, 1, trip)
+    assert found.shape == two.shape and float(found.min()) >= 0 and float(found.max()) <= 1
+    assert not torch.equal(found, two)
+    assert torch.equal(counter(two, 1, trip), found)
+    assert torch.equal(counter(two, 2, trip), found) == (name not in DRAWN)
+    torch.testing.assert_close(counter(two[:1], 1, trip), found[:1])
+
+
+def test_the_round_trip_is_that_of_the_generators_own_autoencoder(sd: Path, two: Tensor, trip: Trip) -> None:
+    vae = diffusers.AutoencoderKL.from_pretrained(sd / "vae")
+    with torch.no_grad():
+        latents = vae.encode(2 * two - 1).latent_dist.mean
+        expected = (vae.decode(latents).sample + 1) / 2
+        torch.testing.assert_close(trip(two), expected, rtol=1e-4, atol=1e-5)
+    x = two.clone().requires_grad_()
+    trip(x).sum().backward()
+    assert x.grad is not None and x.grad.any()
+
+
+def test_impress_lowers_what_it_is_to_lower(two: Tensor, trip: Trip) -> None:
+    x = two[:1]
+    near = Lpips(x, "alex")
+
+    def objective(picture: Tensor) -> float:
+        with torch.no_grad():
+            apart = float((picture - trip(picture)).square().mean())
+        return apart + SIMILARITY * max(near.distance(picture) - ALLOWED, 0)
+
+    assert objective(impress(x, trip)) < 0.9 * objective(x)
+
+
+def test_the_bilateral_filter_takes_noise_and_leaves_an_edge(trip: Trip) -> None:
+    edge = torch.full((1, 3, 64, 64), 0.2)
+    edge[..., 32:] = 0.8
+    noisy = edge + 4 / 255 * signs(edge.shape)
+    left = COUNTERMEASURES["bilateral"](noisy, 0, trip) - edge
+    assert float(left.square().mean()) < 0.3 * float((noisy - edge).square().mean())
+    assert float(left[..., 30:34].abs().max()) < 0.1
+
+
+def test_upscaling_runs_or_says_why_not(two: Tensor, trip: Trip) -> None:
+    if upscaling.seconds() is None:
+        with pytest.raises(GlazeError, match="does not run on this computer"):
+            COUNTERMEASURES["upscale"](two, 0, trip)
+    else:
+        assert COUNTERMEASURES["upscale"](two[:1], 0, trip).shape == two[:1].shape
+
+
+def test_noisy_pictures_are_found_and_like_ones_are_not(pictures: Tensor) -> None:
+    noisy = (pictures + 12 / 255 * signs(pictures.shape)).clamp(0, 1)
+    assert detection.found(pictures, noisy).mean == 1
+    chances = [detection.auc(*np.random.default_rng(seed).normal(size=(2, 30)).tolist()) for seed in range(20)]
+    assert sum(chance.low < 0.5 < chance.high for chance in chances) >= 17
+    assert detection.auc([1, 2], [1]).mean == 0.25  # a tie is half
