@@ -45,12 +45,15 @@ bench: $(VENV)/bench.installed
 bench-quick: $(VENV)/bench.installed
 	$(BIN)/python -m bench.cloakbench --quick
 
-# Does the cloak keep a mimic from a style? PICTURES: one artist's folder; GENERATOR: a diffusion model's. Goes on where it stopped.
+# Does the cloak keep a mimic from a style? Goes on where it stopped. PICTURES: one artist's folder (quarters of paintings in
+# ../shared/art); GENERATOR: a diffusion model's (MiniMimic, which is first trained for three hours).
+MIMIC := $(BIN)/python -m bench.mimic $(if $(PICTURES),"$(PICTURES)") $(if $(GENERATOR),--generator "$(GENERATOR)")
+
 mimic: $(VENV)/bench.installed
-	$(BIN)/python -m bench.mimic "$(PICTURES)" --generator "$(GENERATOR)"
+	$(MIMIC)
 
 mimic-quick: $(VENV)/bench.installed
-	$(BIN)/python -m bench.mimic "$(PICTURES)" --generator "$(GENERATOR)" --quick
+	$(MIMIC) --quick --minutes 5
 
 krita-zip:
 	@$(PYTHON) -m tools.krita_zip

@@ -8,23 +8,28 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import torch
+from PIL import Image
 
 from bench.cloakbench import home, machine
 from bench.cloakbench.report import table
 from bench.sections import HEADING, placed
-from glaze_plugin.errors import GlazeError
+from glaze_plugin.errors import BadInput, GlazeError
 from glaze_server.engine import device
 from glaze_server.mimicry import __main__ as process
 from glaze_server.mimicry import report
+from glaze_server.mimicry.minimimic import kept, latents, train
+from glaze_server.mimicry.minimimic.network import Size
 from glaze_server.mimicry.study import FIGURES
 
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / ".cache" / "mimic"
+ART = ROOT.parent / "shared" / "art"
 RESULTS = ROOT / "docs" / "results.md"
 SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"}
 
@@ -51,8 +56,13 @@ def section(results: dict[str, Any]) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Run the study and write its section. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m bench.mimic", description=__doc__)
-    parser.add_argument("pictures", type=Path, help="folder of one artist's pictures")
-    parser.add_argument("--generator", required=True, help="folder of a diffusion model")
+    parser.add_argument(
+        "pictures", type=Path, nargs="?", help="folder of one artist's pictures (quarters of paintings)"
+    )
+    parser.add_argument(
+        "--generator", help="folder of a diffusion model (MiniMimic, trained before for as long as needed)"
+    )
+    parser.add_argument("--minutes", type=float, default=180, help="how long MiniMimic is trained at most")
     parser.add_argument("--others", type=Path, help="folder of another artist's pictures")
     parser.add_argument("--seeds", type=int, help="runs of each kind")
     parser.add_argument("--counter", nargs="*", default=[], help="countermeasures")
@@ -60,11 +70,17 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     work = WORK / ("quick" if options.quick else "full")
     home.use(work)
+    try:
+        name = options.generator or str(_minimimic(options.minutes))
+        pictures = options.pictures or _quarters(WORK / "artist")
+    except GlazeError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
     order: dict[str, Any] = {
-        "pictures": _found(options.pictures),
+        "pictures": _found(pictures),
         "others": _found(options.others) if options.others else [],
         "out": str(work / "study"),
-        "generator": options.generator,
+        "generator": name,
         "seeds": options.seeds,
         "counters": options.counter,
         "quick": options.quick,
@@ -83,6 +99,32 @@ def main(arguments: list[str] | None = None) -> int:
     page.write_text(placed(page.read_text(encoding="utf-8") if page.exists() else "", made), encoding="utf-8")
     print(made)
     return 0
+
+
+def _minimimic(minutes: float) -> Path:
+    """Its weights, trained first where they are missing."""
+    file = WORK / kept.FILE
+    if not file.exists():
+        WORK.mkdir(parents=True, exist_ok=True)
+        data, end = latents.gathered(WORK), time.monotonic() + 60 * minutes
+        train.train(WORK, data, Size(len(data.names)), lambda _: time.monotonic() < end, print)
+    return file
+
+
+def _quarters(folder: Path) -> Path:
+    """A folder with the four quarters of each painting beside the project: one artist, whom MiniMimic never saw."""
+    paintings = sorted(ART.glob("*.png"))
+    if not paintings:
+        raise BadInput("no_pictures", f"There are no paintings in {ART}; name a folder of one artist's pictures.")
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in paintings:
+        with Image.open(path) as painting:
+            width, height = painting.size
+            for number in range(4):
+                left, top = number % 2 * width // 2, number // 2 * height // 2
+                part = painting.convert("RGB").crop((left, top, left + width // 2, top + height // 2))
+                part.save(folder / f"{path.stem}-{number}.png")
+    return folder
 
 
 def _found(folder: Path) -> list[str]:

@@ -9,14 +9,14 @@ import torch
 from torch import nn
 
 from bench.cloakbench import home, judges, purifiers
-from glaze_server.engine import measure
+from glaze_server.engine import measure, networks
 from glaze_server.engine.device import Compute
 from glaze_server.engine.encoders import Encoder
 from glaze_server.engine.survival import TRANSFORMS, unchanged
 from tests.bench.conftest import scene
 from tests.engine.conftest import waves
 
-DECODER = home.SHARED / purifiers.DECODER
+DECODER = home.SHARED / networks.TAEF2_DECODER
 
 
 @pytest.mark.parametrize("size", [(64, 72), (61, 67)])
@@ -37,13 +37,13 @@ def test_every_judge_sees_the_way_to_the_target(embedded: Encoder) -> None:
 
 
 def test_the_decoder_maps_latents_back_to_a_pictures_size() -> None:
-    decoded = purifiers.taef2_decoder()(torch.zeros(1, 32, 4, 5))
+    decoded = networks.taef2_decoder()(torch.zeros(1, 32, 4, 5))
     assert decoded.shape == (1, 3, 32, 40)
 
 
 @pytest.mark.skipif(not DECODER.exists(), reason="the decoder's weights are not there")
 def test_the_decoder_is_the_published_one() -> None:
-    purifiers.taef2_decoder().load_state_dict(torch.load(DECODER, weights_only=True))
+    networks.taef2_decoder().load_state_dict(torch.load(DECODER, weights_only=True))
 
 
 def test_what_does_not_run_here_is_said(home_without_weights: None) -> None:

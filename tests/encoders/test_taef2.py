@@ -14,9 +14,9 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from bench.cloakbench.purifiers import taef2_decoder
 from glaze_plugin import places
 from glaze_server.engine import encoders, tiles
+from glaze_server.engine.networks import taef2_decoder
 from glaze_server.engine.pixels import from_8bit
 from glaze_server.engine.survival import resize
 from tests.conftest import SHARED

@@ -1,11 +1,15 @@
 """The encoder networks themselves, as plain modules; `encoders` decides which is used and finds its weights.
 
 Every network maps pictures in [0, 1], shape (N, 3, H, W) with H and W multiples of 8, to latents (N, C, H/8, W/8);
-that of SANA's tiny autoencoder has 32 for 8. Those that diffusers builds are in `autoencoders`.
+that of SANA's tiny autoencoder has 32 for 8. One decoder is here, for what attackers do. Those that diffusers builds
+are in `autoencoders`.
 """
 
 import torch
 from torch import Tensor, nn
+
+TAEF2_DECODER = "taef2_decoder.pth"
+"""As its weights are published."""
 
 
 class SiluBlock(nn.Module):
@@ -90,6 +94,35 @@ def taef2_network() -> nn.Sequential:
         *stage(),
         *stage(pooled=True),
         nn.Conv2d(64, 32, 3, padding=1),
+    )
+
+
+class Squash(nn.Module):
+    """3·tanh(z/3): latents of any size into the range that the decoder knows."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 3 * torch.tanh(x / 3)
+
+
+def taef2_decoder() -> nn.Sequential:
+    """Decoder of the tiny FLUX.2 autoencoder; loads the published `taef2_decoder` state dict as it is.
+
+    Latents (N, 32, H/8, W/8) → pictures (N, 3, H, W), near [0, 1].
+    """
+
+    def stage(pooled: bool = False) -> list[nn.Module]:
+        blocks = [TaesdBlock(64, pooled) for _ in range(3)]
+        return [*blocks, nn.Upsample(scale_factor=2), nn.Conv2d(64, 64, 3, padding=1, bias=False)]
+
+    return nn.Sequential(
+        Squash(),
+        nn.Conv2d(32, 64, 3, padding=1),
+        nn.ReLU(),
+        *stage(pooled=True),
+        *stage(),
+        *stage(),
+        TaesdBlock(64),
+        nn.Conv2d(64, 3, 3, padding=1),
     )
 
 

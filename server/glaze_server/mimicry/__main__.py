@@ -25,6 +25,8 @@ from glaze_server.mimicry.arms import Plan
 from glaze_server.mimicry.countermeasures import COUNTERMEASURES
 from glaze_server.mimicry.generator import Generator
 from glaze_server.mimicry.kept import Kept
+from glaze_server.mimicry.minimimic import kept
+from glaze_server.mimicry.minimimic.model import MiniMimic
 from glaze_server.mimicry.stable import Stable
 from glaze_server.mimicry.study import Study
 
@@ -55,7 +57,9 @@ def say(line: dict[str, Any]) -> None:
 
 
 def generator(name: str, where: device.Device) -> Generator:
-    """The generator of that name: a diffusion model of the artist's, or a folder. Raises GlazeError."""
+    """That generator: a diffusion model of the artist's, one in a folder, or MiniMimic's file. Raises GlazeError."""
+    if Path(name).name == kept.FILE:
+        return MiniMimic(Path(name))
     known = painters.painters()
     folder = known[name].folder if name in known else Path(name)
     if not (folder / "model_index.json").exists():

@@ -1,0 +1,58 @@
+"""A trained MiniMimic on disk: a safetensors file with its weights, its size and the scale of its latents."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from glaze_plugin.errors import GlazeError
+from glaze_server.mimicry.minimimic.network import Size, denoiser
+
+FILE = "minimimic.safetensors"
+
+
+@dataclass(frozen=True)
+class Model:
+    """network: the denoiser. mean, deviation: of latents, (1, C, 1, 1). labels: styles by number."""
+
+    network: Any
+    size: Size
+    mean: Tensor
+    deviation: Tensor
+    labels: tuple[str, ...]
+
+
+def save(path: Path, model: Model) -> None:
+    """Write it whole or not at all."""
+    facts = {"size": json.dumps(asdict(model.size)), "labels": json.dumps(model.labels)}
+    tensors = {f"network.{name}": value.contiguous() for name, value in model.network.state_dict().items()}
+    beside = path.with_name(f"{path.name}.part")
+    save_file({**tensors, "mean": model.mean, "deviation": model.deviation}, beside, facts)
+    beside.replace(path)
+
+
+def load(path: Path) -> Model:
+    """Raises GlazeError where there is none."""
+    try:
+        with safe_open(path, "pt") as file:
+            facts = file.metadata()
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise GlazeError(
+            "no_minimimic",
+            "There is no trained MiniMimic on this computer.",
+            "python -m glaze_server.mimicry.minimimic.train trains one, which takes some hours.",
+        ) from error
+    size = Size(**json.loads(facts["size"]))
+    with torch.random.fork_rng(devices=[]):
+        network = denoiser(size)
+    network.load_state_dict({name[8:]: value for name, value in tensors.items() if name.startswith("network.")})
+    labels = tuple(json.loads(facts["labels"]))
+    return Model(network.eval(), size, tensors["mean"], tensors["deviation"], labels)

@@ -1,0 +1,94 @@
+"""What MiniMimic learns from: latents of crops of pictures from Debian's archive, labelled by where they come from."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from glaze_plugin.errors import BadInput
+from glaze_server.engine.pixels import from_8bit
+from glaze_server.engine.training.pictures import Pixels, fetch_packages, originals
+from glaze_server.mimicry.minimimic.autoencoder import Taef2
+
+SIDE = 128
+"""px of a picture."""
+CROPS = 4
+"""Of each picture."""
+LEAST = 16
+"""Pictures of a package that is worth a label."""
+MOST = 600
+"""Pictures of a package that are taken."""
+BATCH = 32
+
+
+@dataclass(frozen=True)
+class Data:
+    """latents: (N, C, h, w), raw. labels: (N,). names: of the labels."""
+
+    latents: Tensor
+    labels: Tensor
+    names: tuple[str, ...]
+
+
+def crops(pixels: Pixels, count: int, side: int, dice: random.Random) -> list[Tensor]:
+    """Squares of a picture, (1, 3, side, side): its shorter side is brought to between one and two times `side`."""
+    height, width, _ = pixels.shape
+    found = []
+    for _ in range(count):
+        ratio = min(1.0, side * dice.uniform(1, 2) / min(height, width))
+        size = max(side, round(width * ratio)), max(side, round(height * ratio))
+        small = Image.fromarray(pixels).resize(size, Image.Resampling.LANCZOS)
+        left, top = dice.randint(0, size[0] - side), dice.randint(0, size[1] - side)
+        part = small.crop((left, top, left + side, top + side))
+        found.append(from_8bit(np.asarray(part)))
+    return found
+
+
+@torch.no_grad()
+def gathered(work: Path) -> Data:
+    """Fetch the packages, cut, encode; what is there already below `work` is read. Raises BadInput without pictures."""
+    file = work / "latents.safetensors"
+    if not file.exists():
+        _gather(work, file)
+    with safe_open(file, "pt") as kept:
+        return Data(kept.get_tensor("latents"), kept.get_tensor("labels"), tuple(json.loads(kept.metadata()["names"])))
+
+
+def _gather(work: Path, file: Path) -> None:
+    encoder, dice = Taef2().encoder, random.Random(0)
+    taken: Counter[str] = Counter()
+    waiting: list[Tensor] = []
+    latents: list[Tensor] = []
+    packages: list[str] = []
+
+    def encode() -> None:
+        if waiting:
+            latents.append(encoder(torch.cat(waiting)).half())
+            waiting.clear()
+
+    for package, pixels, _ in originals(fetch_packages(work)):
+        if taken[package] < MOST:
+            taken[package] += 1
+            waiting.extend(crops(pixels, CROPS, SIDE, dice))
+            packages += [package] * CROPS
+            if len(waiting) >= BATCH:
+                encode()
+    encode()
+    names = sorted(name for name, count in taken.items() if count >= LEAST)
+    if not names:
+        raise BadInput("no_pictures", "There are no pictures to learn from.")
+    chosen = torch.tensor([name in names for name in packages])
+    labels = torch.tensor([names.index(name) for name in packages if name in names])
+    beside = file.with_name(f"{file.name}.part")
+    save_file({"latents": torch.cat(latents)[chosen], "labels": labels}, beside, {"names": json.dumps(names)})
+    beside.replace(file)

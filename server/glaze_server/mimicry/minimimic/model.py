@@ -1,0 +1,124 @@
+"""MiniMimic as a generator that a mimic fine-tunes."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import peft
+import torch
+from torch import Tensor
+
+from glaze_server.engine.pixels import rounded
+from glaze_server.mimicry.generator import FineTuning
+from glaze_server.mimicry.minimimic import kept
+from glaze_server.mimicry.minimimic.autoencoder import NAME, STRIDE, Taef2
+from glaze_server.mimicry.minimimic.network import SAMPLE_STEPS, label_tables, loss, sample
+
+ADAPTED = ["to_q", "to_k", "to_v", "to_out.0", "net.0.proj", "net.2"]
+"""Layers that LoRA adapts: attention and feed-forward."""
+
+
+class MiniMimic:
+    """As Generator. A caption says nothing to it: what it learns is one new label, the artist.
+
+    file: as `kept.save` wrote it. Raises GlazeError where that or its autoencoder is missing.
+    """
+
+    name = "MiniMimic"
+    encoder = NAME
+
+    def __init__(self, file: Path) -> None:
+        self._model = kept.load(file)
+        self._taef2 = Taef2()
+        self.side = self._model.size.side * STRIDE
+
+    def round_trip(self, pictures: Tensor) -> Tensor:
+        """As Generator.round_trip."""
+        return self._taef2(pictures)
+
+    def finetune(
+        self, pictures: Tensor, captions: Sequence[str], how: FineTuning, seed: int, tick: Callable[[], None]
+    ) -> Copy:
+        """As Generator.finetune."""
+        model = self._model
+        network, size = copy.deepcopy(model.network), model.size
+        with torch.no_grad():
+            for table in label_tables(network):  # an artist begins as the mean of all styles
+                table[size.artist] = table[: size.labels].mean(0)
+        dice = torch.Generator().manual_seed(seed)
+        if how.way == "lora":
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                adapters = peft.LoraConfig(r=how.rank, lora_alpha=how.rank, target_modules=ADAPTED)
+                network = peft.inject_adapter_in_model(adapters, network)
+            for table in label_tables(network):
+                table.requires_grad_()
+        trained = [one for one in network.parameters() if one.requires_grad]
+        adam = torch.optim.AdamW(trained, how.rate, weight_decay=0)
+        network.eval()  # the network would leave labels out by itself, unseeded; `loss` does
+        latents = None if how.noise else self._latents(pictures)
+        for chosen in itertools.islice(_turns(len(pictures), how.batch, dice), how.steps):
+            if latents is None:
+                grain = torch.randn(pictures[chosen].shape, generator=dice)
+                batch = self._latents(rounded(pictures[chosen] + how.noise * grain))
+            else:
+                batch = latents[chosen]
+            labels = torch.full((len(chosen),), size.artist)
+            error = loss(network, batch, labels, dice, size.none)
+            adam.zero_grad(set_to_none=True)
+            error.backward()
+            adam.step()
+            tick()
+        return Copy(network, model, self._taef2)
+
+    @torch.no_grad()
+    def _latents(self, pictures: Tensor) -> Tensor:
+        return (self._taef2.encoder(pictures) - self._model.mean) / self._model.deviation
+
+
+class Copy:
+    """A MiniMimic after fine-tuning, as Mimic."""
+
+    def __init__(self, network: Any, model: kept.Model, taef2: Taef2) -> None:
+        self._network = network
+        self._model = model
+        self._taef2 = taef2
+
+    @torch.no_grad()
+    def generate(self, prompts: Sequence[str], seed: int, tick: Callable[[], None]) -> Tensor:
+        """As Mimic.generate: of the artist's style, whatever the prompts say."""
+        return self.of_label([self._model.size.artist] * len(prompts), seed, tick)
+
+    @torch.no_grad()
+    def of_label(self, labels: Sequence[int], seed: int, tick: Callable[[], None]) -> Tensor:
+        """Pictures of these labels, (N, 3, side, side) in [0, 1]; tick is called once a picture."""
+        dice, done = torch.Generator().manual_seed(seed), 0
+
+        def step() -> None:
+            nonlocal done
+            done += 1
+            for _ in range(done * len(labels) // SAMPLE_STEPS - (done - 1) * len(labels) // SAMPLE_STEPS):
+                tick()
+
+        latents = sample(self._network, self._model.size, labels, dice, step)
+        decoded: Tensor = self._taef2.decoder(latents * self._model.deviation + self._model.mean)
+        return decoded.clamp(0, 1)
+
+
+def untuned(file: Path) -> Copy:
+    """The trained model itself, for a look at what it makes of its labels."""
+    return Copy(kept.load(file).network, kept.load(file), Taef2())
+
+
+def _turns(count: int, batch: int, dice: torch.Generator) -> Iterator[Tensor]:
+    """Numbers below `count`, `batch` at once, each as often as every other."""
+    order = torch.empty(0, dtype=torch.long)
+    while True:
+        while len(order) < batch:
+            order = torch.cat([order, torch.randperm(count, generator=dice)])
+        chosen, order = order[:batch], order[batch:]
+        yield chosen
