@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from glaze_server.engine.device import Compute
 from glaze_server.mimicry import portfolio, report, study
 from glaze_server.mimicry.arms import Plan
 from glaze_server.mimicry.countermeasures import COUNTERMEASURES
-from glaze_server.mimicry.generator import Generator
+from glaze_server.mimicry.generator import FineTuning, Generator
 from glaze_server.mimicry.kept import Kept
 from glaze_server.mimicry.minimimic import kept
 from glaze_server.mimicry.minimimic.model import MiniMimic
@@ -71,9 +72,9 @@ def generator(name: str, where: device.Device) -> Generator:
     return Stable(folder, where)
 
 
-def plan(order: dict[str, Any]) -> Plan:
-    """A Plan of an order; quick takes two seeds, one way, few pictures and a preview's cloak."""
-    chosen = Plan(counters=tuple(order.get("counters", ())), style=order.get("style", "auto"))
+def plan(order: dict[str, Any], tuning: Mapping[str, FineTuning]) -> Plan:
+    """A Plan of an order; quick takes two seeds, one way, few pictures and a preview's cloak. tuning: the generator's."""
+    chosen = Plan(dict(tuning), counters=tuple(order.get("counters", ())), style=order.get("style", "auto"))
     if order.get("quick"):
         chosen = replace(
             chosen,
@@ -96,9 +97,9 @@ def plan(order: dict[str, Any]) -> Plan:
 def evaluate(order: dict[str, Any]) -> None:
     """Run the study and say what it found."""
     compute = Compute(device.choose())
-    wanted = plan(order)
-    wanted.check(list(COUNTERMEASURES))
     made = generator(order["generator"], compute.device)
+    wanted = plan(order, made.tuning)
+    wanted.check(list(COUNTERMEASURES))
     side = made.side
     reporter = _Lines()
     paths = [Path(path) for path in order["pictures"]]

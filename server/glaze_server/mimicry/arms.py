@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from glaze_plugin.errors import BadInput
 from glaze_server.engine.settings import QUALITIES
@@ -22,7 +22,6 @@ SUBJECTS = (
 )
 PROMPTS = tuple(f"{subject} in the style of {ARTIST}" for subject in SUBJECTS)
 
-TUNING = {"lora": FineTuning("lora", rate=1e-4), "full": FineTuning("full", rate=1e-5)}
 MOST_SEEDS = 100
 
 
@@ -64,8 +63,8 @@ class Plan:
     countermeasures. caption: of every training picture. prompts: taken in turns.
     """
 
+    tuning: dict[str, FineTuning]
     shares: tuple[int, ...] = SHARES
-    tuning: dict[str, FineTuning] = field(default_factory=lambda: dict(TUNING))
     seeds: int = 3
     samples: int = 30
     quality: str = "standard"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -37,12 +37,14 @@ class Generator(Protocol):
     """A generator before fine-tuning.
 
     name: as reports show it. side: px of the square pictures that it learns from and makes. encoder: the name, as in
-    `encoders.load`, of the encoder by which it sees pictures: what a white-box cloak is computed against.
+    `encoders.load`, of the encoder by which it sees pictures: what a white-box cloak is computed against. tuning: way →
+    how it is usually fine-tuned.
     """
 
     name: str
     side: int
     encoder: str
+    tuning: Mapping[str, FineTuning]
 
     def finetune(
         self, pictures: Tensor, captions: Sequence[str], how: FineTuning, seed: int, tick: Callable[[], None]

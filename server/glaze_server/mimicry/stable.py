@@ -6,7 +6,7 @@ code of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from glaze_server.mimicry.generator import FineTuning
 
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
 """What LoRA adapts, as diffusers' own training scripts do."""
+TUNING = {"lora": FineTuning("lora", rate=1e-4), "full": FineTuning("full", rate=1e-5)}
 CHUNK = 4
 """Pictures that are made at once."""
 DECAY = 1e-2
@@ -31,6 +32,8 @@ DECAY = 1e-2
 
 class Stable:
     """A Stable Diffusion in a folder, as a Generator. Raises GlazeError where it is none, or is broken."""
+
+    tuning: Mapping[str, FineTuning] = TUNING
 
     def __init__(self, folder: Path, where: Device) -> None:
         self._painter = Painter(folder)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,12 @@ ADAPTED = ["to_q", "to_k", "to_v", "to_out.0", "net.0.proj", "net.2"]
 """Layers that LoRA adapts: attention and feed-forward."""
 
 
+TUNING = {
+    "lora": FineTuning("lora", steps=300, batch=8, rate=2e-3, rank=16),
+    "full": FineTuning("full", steps=300, batch=8, rate=3e-4),
+}
+
+
 class MiniMimic:
     """As Generator. A caption says nothing to it: what it learns is one new label, the artist.
 
@@ -30,6 +36,7 @@ class MiniMimic:
 
     name = "MiniMimic"
     encoder = NAME
+    tuning: Mapping[str, FineTuning] = TUNING
 
     def __init__(self, file: Path) -> None:
         self._model = kept.load(file)
