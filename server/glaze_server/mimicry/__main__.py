@@ -73,7 +73,7 @@ def generator(name: str, where: device.Device) -> Generator:
 
 
 def plan(order: dict[str, Any], tuning: Mapping[str, FineTuning]) -> Plan:
-    """A Plan of an order; quick takes two seeds, one way, few pictures and a preview's cloak. tuning: the generator's."""
+    """A Plan of an order; quick takes two seeds, one way, few pictures, a preview's cloak. tuning: the generator's."""
     chosen = Plan(dict(tuning), counters=tuple(order.get("counters", ())), style=order.get("style", "auto"))
     if order.get("quick"):
         chosen = replace(

@@ -22,11 +22,11 @@ from glaze_server.mimicry.minimimic.autoencoder import Taef2
 
 SIDE = 128
 """px of a picture."""
-CROPS = 4
+CROPS = 2
 """Of each picture."""
 LEAST = 16
 """Pictures of a package that is worth a label."""
-MOST = 600
+MOST = 200
 """Pictures of a package that are taken."""
 BATCH = 32
 
