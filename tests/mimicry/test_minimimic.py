@@ -139,6 +139,29 @@ def test_crops_have_the_side_and_lie_in_the_picture(meadow: Image.Image) -> None
     assert not torch.equal(found[0], found[1])
 
 
+def test_pictures_of_packages_become_labelled_latents(
+    autoencoder: None, meadow: Image.Image, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unpacked = tmp_path / "unpacked"
+    for package, count in (("few", 1), ("many", 3), ("more", 4)):
+        (unpacked / package).mkdir(parents=True)
+        for number in range(count):
+            left = 40 * (number + len(list(unpacked.rglob("*.png"))))
+            meadow.crop((left, left // 2, left + 170, left // 2 + 165)).save(unpacked / package / f"{number}.png")
+    monkeypatch.setattr(latents, "fetch_packages", lambda work: unpacked)
+    monkeypatch.setattr(latents, "LEAST", 2)
+    monkeypatch.setattr(latents, "BATCH", 4)
+    with monkeypatch.context() as none:
+        none.setattr(latents, "LEAST", 9)
+        with refusal("no_pictures"):
+            latents.gathered(tmp_path)
+    data = latents.gathered(tmp_path)
+    assert data.names == ("many", "more")
+    assert data.labels.tolist() == [0] * 3 * latents.CROPS + [1] * 4 * latents.CROPS
+    assert data.latents.shape == (7 * latents.CROPS, 32, 16, 16)
+    assert torch.equal(latents.gathered(tmp_path).latents, data.latents)
+
+
 def folder(parent: Path, name: str) -> Path:
     (parent / name).mkdir(exist_ok=True)
     return parent / name

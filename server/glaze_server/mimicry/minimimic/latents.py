@@ -90,5 +90,7 @@ def _gather(work: Path, file: Path) -> None:
     chosen = torch.tensor([name in names for name in packages])
     labels = torch.tensor([names.index(name) for name in packages if name in names])
     beside = file.with_name(f"{file.name}.part")
-    save_file({"latents": torch.cat(latents)[chosen], "labels": labels}, beside, {"names": json.dumps(names)})
+    save_file(
+        {"latents": torch.cat(latents)[chosen].contiguous(), "labels": labels}, beside, {"names": json.dumps(names)}
+    )
     beside.replace(file)
