@@ -147,3 +147,25 @@ def test_fitting_ticks_no_more_often_than_it_says() -> None:
     x, ticks = waves(64, 64), []
     budget.fit(noise(0.12)(x), stored(x), Eye(x), LIMIT, lambda: ticks.append(1))
     assert 1 <= len(ticks) <= budget.FIT_STEPS
+
+
+def test_a_sample_that_a_lossy_file_moves_too_far_costs_only_what_is_around_it() -> None:
+    clean = waves(64, 96)
+    delta = 4 / 255 * signs(clean.shape)
+    noise = torch.zeros_like(clean)
+    noise[..., 20, 30] = 14 / 255 * delta[..., 20, 30].sign()
+    moved = (clean + delta).clamp(0, 1)
+
+    def show(change: Tensor) -> Tensor:
+        return rounded((clean + change + noise * (change.abs() > 0)).clamp(0, 1))
+
+    eye, limits = Eye(clean), Budget(jod_loss=9, lpips_alex=9, lpips_vgg=9)
+    assert not limits.holds(eye.judge(show(moved - clean)))
+    whole = budget.fit(delta, show, eye, limits, nothing)
+    spared = budget.fit(delta, show, eye, limits, nothing, spare=True)
+    assert limits.holds(eye.judge(show(spared))) and limits.holds(eye.judge(show(whole)))
+    far = torch.ones_like(clean, dtype=torch.bool)
+    far[..., 17:24, 27:34] = False
+    assert torch.equal(spared[far], delta[far])
+    assert not torch.equal(spared[~far], delta[~far])
+    assert float(whole[far].abs().mean()) < 0.8 * float(delta.abs().mean())

@@ -179,7 +179,7 @@ def test_a_lossy_file_is_judged_and_cloaked_as_it_is_written(
     assert_within(Budget(), result.report)
     change = np.abs(shown(result.parts["result"]).astype(int) - shown(data)).max()
     assert result.report["max_change"] == pytest.approx(change / 255, abs=1e-6)
-    assert result.report["targeted_shift"]["embedded"] > 0.03
+    assert result.report["targeted_shift"]["embedded"] > 0.1
 
 
 def test_a_16_bit_file_with_transparency_keeps_both(piece: Piece) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from glaze_server.engine.colorvideovdp import BEST, JodLoss
@@ -116,19 +117,30 @@ FIT_MARGIN = 0.985
 
 
 @torch.no_grad()
-def fit(delta: Tensor, show: Callable[[Tensor], Tensor], eye: Eye, budget: Budget, tick: Callable[[], None]) -> Tensor:
+def fit(
+    delta: Tensor,
+    show: Callable[[Tensor], Tensor],
+    eye: Eye,
+    budget: Budget,
+    tick: Callable[[], None],
+    spare: bool = False,
+) -> Tensor:
     """δ scaled by the largest factor found, at most 1, at which the budget holds for the picture as it will be seen.
 
     show: δ → the picture with it, (1, 3, H, W), as it will be stored. tick: called after each of at most
-    FIT_STEPS trials.
+    FIT_STEPS trials. spare: for lossy files, which move samples of their own: where one goes too far, make δ smaller
+    around it first.
     """
     best, share, ceiling = torch.zeros_like(delta), 1.0, 1.0
     best_share, before, before_share = 0.0, None, 1.0
     for _ in range(FIT_STEPS):
-        seen = eye.judge(show(delta * share))
+        candidate = delta * share
+        if spare:
+            candidate = _spared(candidate, show, eye, budget.max_change)
+        seen = eye.judge(show(candidate))
         tick()
         if budget.holds(seen):
-            best, best_share = delta * share, share
+            best, best_share = candidate, share
             if share == ceiling:
                 break
         else:
@@ -170,3 +182,19 @@ def fill(
             return fitted
         begin = begin * RESTART
     return torch.zeros_like(delta)
+
+
+SPARE_STEPS, SPARED, SPARE_REACH = 12, 0.7, 2
+"""How often δ is made smaller around samples that went too far, to which share, and how many px around them."""
+HALF_LEVEL = 0.5 / 255
+
+
+def _spared(delta: Tensor, show: Callable[[Tensor], Tensor], eye: Eye, most: float) -> Tensor:
+    """δ, smaller around samples that it and the file's compression move by more than `most`."""
+    for _ in range(SPARE_STEPS):
+        beyond = ((rounded(show(delta)) - eye.reference).abs() > most + HALF_LEVEL).any(1, keepdim=True).float()
+        if not beyond.any():
+            break
+        around = F.max_pool2d(beyond, 2 * SPARE_REACH + 1, stride=1, padding=SPARE_REACH)
+        delta = delta * (1 - (1 - SPARED) * around)
+    return delta

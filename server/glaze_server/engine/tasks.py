@@ -200,7 +200,8 @@ def _cloak(
         changed = pixels.add(picture, within(candidate, picture))
         return source.stored(number, changed, settings.format, level)[0]
 
-    fitted = fit(delta, lambda candidate: rounded(seen(stored(candidate))), eye, budget, steps.advance)
+    lossy = source.file is not None and formats.lossy(source.file, settings.format)
+    fitted = fit(delta, lambda candidate: rounded(seen(stored(candidate))), eye, budget, steps.advance, spare=lossy)
     cloaked = rounded(seen(stored(fitted)))
     if settings.strength and torch.equal(cloaked, eye.reference):
         raise BadInput(
@@ -210,7 +211,7 @@ def _cloak(
         )
     changed = pixels.add(picture, within(fitted, picture))
     lost = 0.0
-    if settings.strength and source.file and formats.lossy(source.file, settings.format):
+    if settings.strength and lossy:
         ideal, real = _shifts(job, eye, target, judges, rounded(seen(changed)), cloaked)
         lost = max(0.0, 1 - real / ideal) if ideal > 0 else 0.0
 
