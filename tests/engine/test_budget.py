@@ -159,7 +159,7 @@ def test_a_sample_that_a_lossy_file_moves_too_far_costs_only_what_is_around_it()
     def show(change: Tensor) -> Tensor:
         return rounded((clean + change + noise * (change.abs() > 0)).clamp(0, 1))
 
-    eye, limits = Eye(clean), Budget(jod_loss=9, lpips_alex=9, lpips_vgg=9)
+    eye, limits = Eye(clean), Budget(jod_loss=9, lpips_alex=9, lpips_vgg=9, flat_rms=9)
     assert not limits.holds(eye.judge(show(moved - clean)))
     whole = budget.fit(delta, show, eye, limits, nothing)
     spared = budget.fit(delta, show, eye, limits, nothing, spare=True)
