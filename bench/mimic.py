@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -19,19 +18,18 @@ from PIL import Image
 from bench.cloakbench import home, machine
 from bench.cloakbench.report import table
 from bench.sections import HEADING, placed
+from glaze_plugin.cli.style import found
 from glaze_plugin.errors import BadInput, GlazeError
 from glaze_server.engine import device
 from glaze_server.mimicry import __main__ as process
 from glaze_server.mimicry import report
-from glaze_server.mimicry.minimimic import kept, latents, train
-from glaze_server.mimicry.minimimic.network import Size
+from glaze_server.mimicry.minimimic import train
 from glaze_server.mimicry.study import FIGURES
 
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / ".cache" / "mimic"
 ART = ROOT.parent / "shared" / "art"
 RESULTS = ROOT / "docs" / "results.md"
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff"}
 
 
 def section(results: dict[str, Any]) -> str:
@@ -45,9 +43,9 @@ def section(results: dict[str, Any]) -> str:
         f"- target style: {results['style']}; {plan['seeds']} seeds, {plan['samples']} pictures each\n",
         "Brackets are 95 % bootstrap intervals over seeds.\n",
     ]
-    for way, found in results["ways"].items():
+    for way, one in results["ways"].items():
         head = [way, *(report.TITLES[figure] for figure in FIGURES)]
-        parts.append(table(head, report.rows(found["arms"], results["about"])) + "\n")
+        parts.append(table(head, report.rows(one["arms"], results["about"])) + "\n")
     parts += [f"{sentence}\n" for sentence in report.verdict(results)]
     parts += [f"{report.detected(results)}\n", f"{results['statement']}\n"]
     return "\n".join(parts) + "\n"
@@ -62,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--generator", help="folder of a diffusion model (MiniMimic, trained before for as long as needed)"
     )
-    parser.add_argument("--minutes", type=float, default=180, help="how long MiniMimic is trained at most")
+    parser.add_argument("--minutes", type=float, default=180, help="how long MiniMimic is trained in all")
     parser.add_argument("--others", type=Path, help="folder of another artist's pictures")
     parser.add_argument("--seeds", type=int, help="runs of each kind")
     parser.add_argument("--counter", nargs="*", default=[], help="countermeasures")
@@ -71,14 +69,15 @@ def main(arguments: list[str] | None = None) -> int:
     work = WORK / ("quick" if options.quick else "full")
     home.use(work)
     try:
-        name = options.generator or str(_minimimic(options.minutes))
-        pictures = options.pictures or _quarters(WORK / "artist")
+        name = options.generator or str(train.trained(WORK, options.minutes, print))
+        pictures = _paths(options.pictures or _quarters(WORK / "artist"))
+        others = _paths(options.others) if options.others else []
     except GlazeError as error:
         print(error, file=sys.stderr)
         return error.exit_code
     order: dict[str, Any] = {
-        "pictures": _found(pictures),
-        "others": _found(options.others) if options.others else [],
+        "pictures": pictures,
+        "others": others,
         "out": str(work / "study"),
         "generator": name,
         "seeds": options.seeds,
@@ -101,16 +100,6 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _minimimic(minutes: float) -> Path:
-    """Its weights, trained first where they are missing."""
-    file = WORK / kept.FILE
-    if not file.exists():
-        WORK.mkdir(parents=True, exist_ok=True)
-        data, end = latents.gathered(WORK), time.monotonic() + 60 * minutes
-        train.train(WORK, data, Size(len(data.names)), lambda _: time.monotonic() < end, print)
-    return file
-
-
 def _quarters(folder: Path) -> Path:
     """A folder with the four quarters of each painting beside the project: one artist, whom MiniMimic never saw."""
     paintings = sorted(ART.glob("*.png"))
@@ -127,8 +116,8 @@ def _quarters(folder: Path) -> Path:
     return folder
 
 
-def _found(folder: Path) -> list[str]:
-    return [str(path) for path in sorted(folder.rglob("*")) if path.suffix.lower() in SUFFIXES]
+def _paths(folder: Path) -> list[str]:
+    return [str(path) for path in found([folder])]
 
 
 if __name__ == "__main__":

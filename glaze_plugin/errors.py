@@ -48,6 +48,11 @@ class Cancelled(GlazeError):
 KINDS: dict[str, type[GlazeError]] = {cls.kind: cls for cls in (GlazeError, BadInput, DaemonUnavailable, Cancelled)}
 
 
+def described(error: GlazeError) -> dict[str, str]:
+    """What `rebuild` takes."""
+    return {"kind": error.kind, "code": error.code, "sentence": error.sentence, "remedy": error.remedy}
+
+
 def rebuild(kind: str, code: str, sentence: str, remedy: str = "") -> GlazeError:
     """The error that a peer described; an unknown kind becomes a plain GlazeError."""
     return KINDS.get(kind, GlazeError)(code, sentence, remedy)

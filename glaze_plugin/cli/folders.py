@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from glaze_plugin import __version__
-from glaze_plugin.cli.output import complain, console, error_object, print_json
+from glaze_plugin.cli.output import complain, console, print_json
 from glaze_plugin.cli.pictures import READ_ONLY, SUFFIXES, Errand, attempt, read, result_name, writable
-from glaze_plugin.errors import BadInput, Cancelled, GlazeError
+from glaze_plugin.errors import BadInput, Cancelled, GlazeError, described
 
 LEDGER = ".glaze-done.json"
 WATCH_SECONDS = 2.0
@@ -39,7 +39,7 @@ class Tally:
     def tell(self, json: bool) -> None:
         """The summary, with every failure again."""
         if json:
-            failures = {source: error_object(error) for source, error in self.failures.items()}
+            failures = {source: described(error) for source, error in self.failures.items()}
             print_json({"cloaked": self.cloaked, "skipped": self.skipped, "failures": failures})
             return
         done = f"{self.cloaked} cloaked, {self.skipped} done before, {len(self.failures)} failed."

@@ -25,10 +25,6 @@ def complain(error: GlazeError, about: str = "") -> None:
     print(f"{about}: {error}" if about else str(error), file=sys.stderr)
 
 
-def error_object(error: GlazeError) -> dict[str, str]:
-    return {"kind": error.kind, "code": error.code, "sentence": error.sentence, "remedy": error.remedy}
-
-
 def print_json(value: Any) -> None:
     """One JSON value on one line."""
     print(json.dumps(value, ensure_ascii=False), flush=True)

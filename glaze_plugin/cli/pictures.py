@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from glaze_plugin.cli.output import complain, console, error_object, figures_table, print_json, progress_bar
+from glaze_plugin.cli.output import complain, console, figures_table, print_json, progress_bar
 from glaze_plugin.cli.service import connected
-from glaze_plugin.errors import BadInput, Cancelled, DaemonUnavailable, GlazeError
+from glaze_plugin.errors import BadInput, Cancelled, DaemonUnavailable, GlazeError, described
 
 SUFFIXES = {
     **{".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".tif": "tiff", ".tiff": "tiff"},
@@ -162,7 +162,7 @@ def _aim(report: dict[str, Any]) -> str:
 def _failed(errand: Errand, error: GlazeError, json: bool) -> GlazeError:
     """Tell of one picture's failure."""
     if json:
-        print_json({"source": str(errand.source), "error": error_object(error)})
+        print_json({"source": str(errand.source), "error": described(error)})
     complain(error, str(errand.source))
     return error
 

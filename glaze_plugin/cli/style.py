@@ -12,10 +12,10 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from glaze_plugin.cli.output import complain, console, error_object, print_json, progress_bar
+from glaze_plugin.cli.output import complain, console, print_json, progress_bar
 from glaze_plugin.cli.pictures import SUFFIXES, read
 from glaze_plugin.cli.service import connected
-from glaze_plugin.errors import BadInput, Cancelled, DaemonUnavailable, GlazeError
+from glaze_plugin.errors import BadInput, Cancelled, DaemonUnavailable, GlazeError, described
 
 MOST = 100
 """Pictures that are looked at; of more, so many are taken evenly."""
@@ -110,7 +110,7 @@ def learn(places: list[Path], seed: int | None, json: bool) -> None:
             except DaemonUnavailable:
                 raise
             except GlazeError as error:
-                failed.append({"source": str(picture), "error": error_object(error)})
+                failed.append({"source": str(picture), "error": described(error)})
                 complain(error, str(picture))
         if not seen:
             raise BadInput("no_pictures", "None of these pictures can be used.")

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from glaze_plugin import places
-from glaze_plugin.errors import BadInput, GlazeError
+from glaze_plugin.errors import BadInput, GlazeError, described
 from glaze_server.download import Say, pull
 from glaze_server.engine import pulled
 from glaze_server.engine.catalogue import MODELS, find
@@ -94,8 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
         else:
             raise BadInput("action", f"There is no action {action!r}; there are list, pull, verify and remove.")
     except GlazeError as error:
-        kind, code, sentence, remedy = error.kind, error.code, error.sentence, error.remedy
-        say({"error": {"kind": kind, "code": code, "sentence": sentence, "remedy": remedy}})
+        say({"error": described(error)})
         return error.exit_code
     except KeyboardInterrupt:
         return 130

@@ -17,7 +17,7 @@ from glaze_server.engine.device import CPU
 from glaze_server.engine.networks import TAEF2_DECODER, taef2_decoder, taef2_network
 from glaze_server.mimicry.__main__ import generator
 from glaze_server.mimicry.generator import FineTuning
-from glaze_server.mimicry.minimimic import kept, latents, train
+from glaze_server.mimicry.minimimic import latents, train, weights
 from glaze_server.mimicry.minimimic.latents import Data
 from glaze_server.mimicry.minimimic.model import MiniMimic
 from glaze_server.mimicry.minimimic.network import Size, denoiser, label_tables, loss, velocity
@@ -42,9 +42,9 @@ def file(tmp_path: Path) -> Path:
     network = denoiser(SIZE)
     for value in network.parameters():  # an untrained one says nothing, whatever LoRA adapts before
         value.data += 0.2 * torch.randn_like(value)
-    model = kept.Model(network, SIZE, torch.zeros(1, 32, 1, 1), torch.ones(1, 32, 1, 1), ("one", "other"))
-    kept.save(tmp_path / kept.FILE, model)
-    return tmp_path / kept.FILE
+    model = weights.Model(network, SIZE, torch.zeros(1, 32, 1, 1), torch.ones(1, 32, 1, 1), ("one", "other"))
+    weights.save(tmp_path / weights.FILE, model)
+    return tmp_path / weights.FILE
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_a_training_that_was_interrupted_ends_with_the_same_weights(tmp_path: Pa
     parts = train.train(folder(tmp_path, "parts"), data, SIZE, lambda state: state.steps < 6, nothing)
     for one, other in zip(whole.average.parameters(), parts.average.parameters(), strict=True):
         assert torch.equal(one, other)
-    model = kept.load(tmp_path / "parts" / kept.FILE)
+    model = weights.load(tmp_path / "parts" / weights.FILE)
     assert model.labels == data.names and model.size == SIZE
     assert float(model.mean.abs().max()) > 0
 
@@ -124,11 +124,11 @@ def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with refusal("no_autoencoder", GlazeError):
         MiniMimic(file)
     with refusal("no_minimimic", GlazeError):
-        MiniMimic(tmp_path / "nowhere" / kept.FILE)
-    (tmp_path / "torn" / kept.FILE).parent.mkdir()
-    (tmp_path / "torn" / kept.FILE).write_bytes(file.read_bytes()[:1000])
+        MiniMimic(tmp_path / "nowhere" / weights.FILE)
+    (tmp_path / "torn" / weights.FILE).parent.mkdir()
+    (tmp_path / "torn" / weights.FILE).write_bytes(file.read_bytes()[:1000])
     with refusal("no_minimimic", GlazeError):
-        MiniMimic(tmp_path / "torn" / kept.FILE)
+        MiniMimic(tmp_path / "torn" / weights.FILE)
 
 
 def test_crops_have_the_side_and_lie_in_the_picture(meadow: Image.Image) -> None:

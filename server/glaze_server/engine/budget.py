@@ -135,9 +135,10 @@ def fit(
     best_share, before, before_share = 0.0, None, 1.0
     for _ in range(FIT_STEPS):
         candidate = delta * share
+        picture = show(candidate)
         if spare:
-            candidate = _spared(candidate, show, eye, budget.max_change)
-        seen = eye.judge(show(candidate))
+            candidate, picture = _spared(candidate, picture, show, eye, budget.max_change)
+        seen = eye.judge(picture)
         tick()
         if budget.holds(seen):
             best, best_share = candidate, share
@@ -184,17 +185,22 @@ def fill(
     return torch.zeros_like(delta)
 
 
+HALF_LEVEL = 0.5 / 255
 SPARE_STEPS, SPARED, SPARE_REACH = 12, 0.7, 2
 """How often δ is made smaller around samples that went too far, to which share, and how many px around them."""
-HALF_LEVEL = 0.5 / 255
 
 
-def _spared(delta: Tensor, show: Callable[[Tensor], Tensor], eye: Eye, most: float) -> Tensor:
-    """δ, smaller around samples that it and the file's compression move by more than `most`."""
+def _spared(
+    delta: Tensor, picture: Tensor, show: Callable[[Tensor], Tensor], eye: Eye, most: float
+) -> tuple[Tensor, Tensor]:
+    """δ, smaller around samples that it and the file's compression move by more than `most`; and what is seen of it.
+
+    picture: what is seen of δ as it comes.
+    """
     for _ in range(SPARE_STEPS):
-        beyond = ((rounded(show(delta)) - eye.reference).abs() > most + HALF_LEVEL).any(1, keepdim=True).float()
+        beyond = ((rounded(picture) - eye.reference).abs() > most + HALF_LEVEL).any(1, keepdim=True).float()
         if not beyond.any():
             break
-        around = F.max_pool2d(beyond, 2 * SPARE_REACH + 1, stride=1, padding=SPARE_REACH)
-        delta = delta * (1 - (1 - SPARED) * around)
-    return delta
+        delta = delta * (1 - (1 - SPARED) * F.max_pool2d(beyond, 2 * SPARE_REACH + 1, stride=1, padding=SPARE_REACH))
+        picture = show(delta)
+    return delta, picture

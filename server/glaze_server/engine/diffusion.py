@@ -88,7 +88,12 @@ def _size(height: int, width: int, side: int) -> tuple[int, int]:
 
 @lru_cache(maxsize=1)
 def _pipeline(painter: Painter, dtype: torch.dtype) -> Any:
-    """The model as diffusers loads it, in main memory, where it stays for the next picture."""
+    """The model in main memory, where it stays for the next picture."""
+    return read(painter, "AutoPipelineForImage2Image", dtype)
+
+
+def read(painter: Painter, kind: str, dtype: torch.dtype) -> Any:
+    """The model as diffusers loads it, anew from its files. kind: a name of diffusers' automatic pipelines."""
     import diffusers
     import transformers
 
@@ -99,7 +104,7 @@ def _pipeline(painter: Painter, dtype: torch.dtype) -> Any:
     left_out: dict[str, Any] = dict.fromkeys(UNUSED & set(parts))
     if "requires_safety_checker" in parts:
         left_out["requires_safety_checker"] = False
-    load: Any = diffusers.AutoPipelineForImage2Image.from_pretrained
+    load: Any = getattr(diffusers, kind).from_pretrained
     pipeline = load(
         painter.folder,
         dtype=dtype,

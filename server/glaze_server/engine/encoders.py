@@ -109,7 +109,10 @@ def _read(name: str, path: Path) -> Encoder:
     if name not in MODELS and path.is_file():
         network, config = autoencoders.loaded_file(path, SINGLE_FILES)
         return Encoder(name, network, autoencoders.stride(config))
-    folder = path if path.is_dir() else path.parent
+    return _in_folder(name, path if path.is_dir() else path.parent)
+
+
+def _in_folder(name: str, folder: Path) -> Encoder:
     return Encoder(name, autoencoders.loaded(folder), autoencoders.stride(autoencoders.config(folder)))
 
 
@@ -118,9 +121,8 @@ def at(folder: Path) -> Encoder:
 
     Raises GlazeError where it cannot be read.
     """
-    name = f"{folder.parent.name}/{folder.name}"
     try:
-        return Encoder(name, autoencoders.loaded(folder), autoencoders.stride(autoencoders.config(folder)))
+        return _in_folder(f"{folder.parent.name}/{folder.name}", folder)
     except Exception as error:  # whatever a broken folder makes the loaders raise
         raise GlazeError("broken_weights", f"The encoder in {folder} cannot be read.") from error
 

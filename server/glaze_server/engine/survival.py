@@ -27,6 +27,11 @@ def resize(x: Tensor, ratio: float) -> Tensor:
     height, width = (max(1, round(side * ratio)) for side in x.shape[-2:])
     if (height, width) == tuple(x.shape[-2:]):
         return x
+    return resized(x, height, width)
+
+
+def resized(x: Tensor, height: int, width: int) -> Tensor:
+    """Bicubic with antialiasing, to a size of px."""
     return F.interpolate(x, (height, width), mode="bicubic", antialias=True, align_corners=False)
 
 

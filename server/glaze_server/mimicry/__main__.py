@@ -17,16 +17,16 @@ from typing import Any
 
 import torch
 
-from glaze_plugin.errors import BadInput, GlazeError
+from glaze_plugin.errors import BadInput, GlazeError, described
 from glaze_plugin.raster import RasterFormat
-from glaze_server.engine import device, encoders, painters
+from glaze_server.engine import device, painters
 from glaze_server.engine.device import Compute
 from glaze_server.mimicry import portfolio, report, study
 from glaze_server.mimicry.arms import Plan
 from glaze_server.mimicry.countermeasures import COUNTERMEASURES
 from glaze_server.mimicry.generator import FineTuning, Generator
 from glaze_server.mimicry.kept import Kept
-from glaze_server.mimicry.minimimic import kept
+from glaze_server.mimicry.minimimic import weights
 from glaze_server.mimicry.minimimic.model import MiniMimic
 from glaze_server.mimicry.stable import Stable
 from glaze_server.mimicry.study import Study
@@ -59,7 +59,7 @@ def say(line: dict[str, Any]) -> None:
 
 def generator(name: str, where: device.Device) -> Generator:
     """That generator: a diffusion model of the artist's, one in a folder, or MiniMimic's file. Raises GlazeError."""
-    if Path(name).name == kept.FILE:
+    if Path(name).name == weights.FILE:
         return MiniMimic(Path(name))
     known = painters.painters()
     folder = known[name].folder if name in known else Path(name)
@@ -112,10 +112,9 @@ def evaluate(order: dict[str, Any]) -> None:
 
     own = portfolio.split(portfolio.read(paths, side, tick), SPLIT_SEED)
     others = [Path(path) for path in order.get("others", ())]
-    judge = encoders.at(made.vae) if isinstance(made, Stable) else encoders.load(made.encoder)
     one = Study(
         generator=made,
-        judges=[judge],
+        judges=[made.encoder],
         portfolio=own,
         plan=wanted,
         kept=Kept(Path(order["out"])),
@@ -141,16 +140,7 @@ def main(arguments: list[str] | None = None) -> int:
                 raise device.no_memory() from error
             raise
     except GlazeError as error:
-        say(
-            {
-                "error": {
-                    "kind": error.kind,
-                    "code": error.code,
-                    "sentence": error.sentence,
-                    "remedy": error.remedy,
-                }
-            }
-        )
+        say({"error": described(error)})
         return error.exit_code
     except KeyboardInterrupt:
         return 130

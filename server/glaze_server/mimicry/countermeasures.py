@@ -10,13 +10,12 @@ import random
 from collections.abc import Callable, Mapping
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from glaze_plugin.errors import GlazeError
 from glaze_server.engine.lpips_distance import Lpips
 from glaze_server.engine.pixels import rounded
-from glaze_server.engine.survival import ALL_TRANSFORMS, Transform
+from glaze_server.engine.survival import ALL_TRANSFORMS, Transform, resized
 from glaze_server.mimicry import upscaling
 
 RoundTrip = Callable[[Tensor], Tensor]
@@ -37,14 +36,10 @@ def _each(transform: Transform) -> Countermeasure:
     return lambda pictures, seed, trip: torch.cat([transform(picture[None]) for picture in pictures])
 
 
-def _sized(x: Tensor, height: int, width: int) -> Tensor:
-    return F.interpolate(x, (height, width), mode="bicubic", antialias=True, align_corners=False)
-
-
-def _resized(pictures: Tensor, seed: int, trip: RoundTrip) -> Tensor:
+def _smaller(pictures: Tensor, seed: int, trip: RoundTrip) -> Tensor:
     """Half the size, and back."""
     small = rounded(ALL_TRANSFORMS["half"](pictures))
-    return rounded(_sized(small, *pictures.shape[-2:]))
+    return rounded(resized(small, *pictures.shape[-2:]))
 
 
 def _noisy(pictures: Tensor, seed: int, trip: RoundTrip) -> Tensor:
@@ -59,7 +54,7 @@ def _cropped(pictures: Tensor, seed: int, trip: RoundTrip) -> Tensor:
     parts = []
     for picture in pictures:
         top, left = dice.randint(0, height - rows), dice.randint(0, width - columns)
-        parts.append(_sized(picture[None, :, top : top + rows, left : left + columns], height, width))
+        parts.append(resized(picture[None, :, top : top + rows, left : left + columns], height, width))
     return rounded(torch.cat(parts))
 
 
@@ -104,7 +99,7 @@ def _upscaled(pictures: Tensor, seed: int, trip: RoundTrip) -> Tensor:
 COUNTERMEASURES: Mapping[str, Countermeasure] = {
     "jpeg": _each(ALL_TRANSFORMS["jpeg75"]),
     "noise": _noisy,
-    "resize": _resized,
+    "resize": _smaller,
     "blur": _each(ALL_TRANSFORMS["blur"]),
     "crop": _cropped,
     "bilateral": _each(ALL_TRANSFORMS["bilateral"]),

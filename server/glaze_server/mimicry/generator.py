@@ -8,6 +8,8 @@ from typing import Literal, Protocol
 
 from torch import Tensor
 
+from glaze_server.engine.encoders import Encoder
+
 
 @dataclass(frozen=True)
 class FineTuning:
@@ -36,15 +38,17 @@ class Mimic(Protocol):
 class Generator(Protocol):
     """A generator before fine-tuning.
 
-    name: as reports show it. side: px of the square pictures that it learns from and makes. encoder: the name, as in
-    `encoders.load`, of the encoder by which it sees pictures: what a white-box cloak is computed against. tuning: way →
-    how it is usually fine-tuned.
+    name: as reports show it. side: px of the square pictures that it learns from and makes. tuning: way → how
+    it is usually fine-tuned.
     """
 
     name: str
     side: int
-    encoder: str
     tuning: Mapping[str, FineTuning]
+
+    @property
+    def encoder(self) -> Encoder:
+        """By which it sees pictures: what a white-box cloak is computed against. Raises GlazeError without weights."""
 
     def finetune(
         self, pictures: Tensor, captions: Sequence[str], how: FineTuning, seed: int, tick: Callable[[], None]

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from glaze_plugin.errors import BadInput, GlazeError
 from glaze_server.engine import source
 from glaze_server.engine.pixels import rounded
 from glaze_server.engine.source import Input, Source
-from glaze_server.engine.survival import resize
+from glaze_server.engine.survival import resize, resized
 
 LEAST = 4
 """Pictures that a study needs: two to learn from, two to compare with."""
@@ -60,7 +59,7 @@ def square(picture: Tensor, side: int) -> Tensor:
     middle = picture[..., top : top + edge, left : left + edge]
     small = resize(middle, side / edge)
     if small.shape[-1] != side:
-        small = F.interpolate(small, (side, side), mode="bicubic", antialias=True, align_corners=False)
+        small = resized(small, side, side)
     return rounded(source.mirrored(small))
 
 

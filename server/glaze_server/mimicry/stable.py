@@ -16,9 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from glaze_plugin.errors import GlazeError
-from glaze_server.engine import device
+from glaze_server.engine import device, diffusion, encoders
 from glaze_server.engine.device import Device
-from glaze_server.engine.painters import UNUSED, Painter
+from glaze_server.engine.encoders import Encoder
+from glaze_server.engine.painters import Painter
 from glaze_server.mimicry.generator import FineTuning
 
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
@@ -41,17 +42,19 @@ class Stable:
         self._where = where
         self.name = folder.name
         self.side = self._painter.side
-        self.vae = folder / "vae"
-        """Its own encoder, a folder as `encoders.at` takes it."""
-        double = "text_encoder_2" in self._painter.config("model_index")
-        self.encoder = "sdxl" if double else "sd15"
+        self._vae = folder / "vae"
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """As Generator.encoder."""
+        return encoders.at(self._vae)
 
     @cached_property
     def _autoencoder(self) -> Any:
         import diffusers
 
         load: Any = diffusers.AutoencoderKL.from_pretrained
-        made = load(self.vae, variant=self._painter.variant, use_safetensors=True, local_files_only=True)
+        made = load(self._vae, variant=self._painter.variant, use_safetensors=True, local_files_only=True)
         return made.float().eval().requires_grad_(False).to(self._where.name)
 
     def round_trip(self, pictures: Tensor) -> Tensor:
@@ -108,32 +111,12 @@ class StableMimic:
 
 def _loaded(painter: Painter) -> Any:
     """The whole model in full precision, anew from its files."""
-    import diffusers
-    import transformers
-
-    for library in (diffusers, transformers):
-        library.utils.logging.set_verbosity_error()
-        library.utils.logging.disable_progress_bar()
-    parts = painter.config("model_index")
-    left_out: dict[str, Any] = dict.fromkeys(UNUSED & set(parts))
-    if "requires_safety_checker" in parts:
-        left_out["requires_safety_checker"] = False
-    load: Any = diffusers.AutoPipelineForText2Image.from_pretrained
     try:
-        pipeline = load(
-            painter.folder,
-            dtype=torch.float32,
-            variant=painter.variant,
-            use_safetensors=True,
-            local_files_only=True,
-            **left_out,
-        )
+        return diffusion.read(painter, "AutoPipelineForText2Image", torch.float32)
     except Exception as error:  # whatever a broken folder makes the libraries raise
         if device.out_of_memory(error):
             raise
         raise painter.broken() from error
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
 
 
 def _train(

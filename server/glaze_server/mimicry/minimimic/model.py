@@ -14,8 +14,8 @@ from torch import Tensor
 
 from glaze_server.engine.pixels import rounded
 from glaze_server.mimicry.generator import FineTuning
-from glaze_server.mimicry.minimimic import kept
-from glaze_server.mimicry.minimimic.autoencoder import NAME, STRIDE, Taef2
+from glaze_server.mimicry.minimimic import weights
+from glaze_server.mimicry.minimimic.autoencoder import STRIDE, Taef2
 from glaze_server.mimicry.minimimic.network import SAMPLE_STEPS, label_tables, loss, sample
 
 ADAPTED = ["to_q", "to_k", "to_v", "to_out.0", "net.0.proj", "net.2"]
@@ -31,17 +31,17 @@ TUNING = {
 class MiniMimic:
     """As Generator. A caption says nothing to it: what it learns is one new label, the artist.
 
-    file: as `kept.save` wrote it. Raises GlazeError where that or its autoencoder is missing.
+    file: as `weights.save` wrote it. Raises GlazeError where that or its autoencoder is missing.
     """
 
     name = "MiniMimic"
-    encoder = NAME
     tuning: Mapping[str, FineTuning] = TUNING
 
     def __init__(self, file: Path) -> None:
-        self._model = kept.load(file)
+        self._model = weights.load(file)
         self._taef2 = Taef2()
         self.side = self._model.size.side * STRIDE
+        self.encoder = self._taef2.encoder
 
     def round_trip(self, pictures: Tensor) -> Tensor:
         """As Generator.round_trip."""
@@ -90,7 +90,7 @@ class MiniMimic:
 class Copy:
     """A MiniMimic after fine-tuning, as Mimic."""
 
-    def __init__(self, network: Any, model: kept.Model, taef2: Taef2) -> None:
+    def __init__(self, network: Any, model: weights.Model, taef2: Taef2) -> None:
         self._network = network
         self._model = model
         self._taef2 = taef2
@@ -98,11 +98,7 @@ class Copy:
     @torch.no_grad()
     def generate(self, prompts: Sequence[str], seed: int, tick: Callable[[], None]) -> Tensor:
         """As Mimic.generate: of the artist's style, whatever the prompts say."""
-        return self.of_label([self._model.size.artist] * len(prompts), seed, tick)
-
-    @torch.no_grad()
-    def of_label(self, labels: Sequence[int], seed: int, tick: Callable[[], None]) -> Tensor:
-        """Pictures of these labels, (N, 3, side, side) in [0, 1]; tick is called once a picture."""
+        labels = [self._model.size.artist] * len(prompts)
         dice, done = torch.Generator().manual_seed(seed), 0
 
         def step() -> None:
@@ -114,11 +110,6 @@ class Copy:
         latents = sample(self._network, self._model.size, labels, dice, step)
         decoded: Tensor = self._taef2.decoder(latents * self._model.deviation + self._model.mean)
         return decoded.clamp(0, 1)
-
-
-def untuned(file: Path) -> Copy:
-    """The trained model itself, for a look at what it makes of its labels."""
-    return Copy(kept.load(file).network, kept.load(file), Taef2())
 
 
 def _turns(count: int, batch: int, dice: torch.Generator) -> Iterator[Tensor]:

@@ -1,15 +1,12 @@
-"""`python -m glaze_server.mimicry.minimimic.train --work DIR`: trains MiniMimic; goes on where it stopped.
+"""Training MiniMimic, which goes on where it stopped.
 
-Packages, latents and the state are kept below DIR; `minimimic.safetensors` there is the model so far, its weights
-averaged over the last steps (EMA). TAEF2's weights are taken from the artist's models or from --autoencoder.
+Packages, latents and the state are kept in one folder; `minimimic.safetensors` there is the model so far, its weights
+averaged over the last steps (EMA).
 """
 
 from __future__ import annotations
 
-import argparse
 import copy
-import os
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,9 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glaze_plugin import places
-from glaze_plugin.errors import GlazeError
-from glaze_server.mimicry.minimimic import kept, latents
+from glaze_server.mimicry.minimimic import latents, weights
 from glaze_server.mimicry.minimimic.latents import Data
 from glaze_server.mimicry.minimimic.network import Size, denoiser, loss
 
@@ -35,16 +30,18 @@ SAVE_SECONDS = 60
 
 @dataclass
 class State:
-    """A training in progress. average: the network's, by EMA."""
+    """A training in progress. average: the network's, by EMA. seconds: s that its steps took, on any machine."""
 
     network: Any
     average: Any
     adam: torch.optim.AdamW
     dice: torch.Generator
     steps: int = 0
+    seconds: float = 0.0
 
     def step(self, data: Data, mean: Tensor, deviation: Tensor, size: Size) -> float:
         """One step of training; returns its loss."""
+        start = time.monotonic()
         for group in self.adam.param_groups:
             group["lr"] = RATE * min(1, (self.steps + 1) / WARM)
         chosen = torch.randint(len(data.labels), (BATCH,), generator=self.dice)
@@ -61,6 +58,7 @@ class State:
         with torch.no_grad():
             for kept_one, new in zip(self.average.parameters(), self.network.parameters(), strict=True):
                 kept_one.lerp_(new, 1 - share)
+        self.seconds += time.monotonic() - start
         return float(error.detach())
 
 
@@ -79,6 +77,7 @@ def save(state: State, path: Path) -> None:
         "adam": state.adam.state_dict(),
         "dice": state.dice.get_state(),
         "steps": state.steps,
+        "seconds": state.seconds,
     }
     beside = path.with_name(f"{path.name}.part")
     torch.save(facts, beside)
@@ -91,7 +90,7 @@ def load(state: State, path: Path) -> None:
     state.average.load_state_dict(facts["average"])
     state.adam.load_state_dict(facts["adam"])
     state.dice.set_state(facts["dice"])
-    state.steps = facts["steps"]
+    state.steps, state.seconds = facts["steps"], facts["seconds"]
 
 
 def train(work: Path, data: Data, size: Size, more: Callable[[State], bool], tell: Callable[[str], None]) -> State:
@@ -104,7 +103,7 @@ def train(work: Path, data: Data, size: Size, more: Callable[[State], bool], tel
 
     def keep() -> None:
         save(state, path)
-        kept.save(work / kept.FILE, kept.Model(state.average, size, mean, deviation, data.names))
+        weights.save(work / weights.FILE, weights.Model(state.average, size, mean, deviation, data.names))
 
     losses: list[float] = []
     saved = time.monotonic()
@@ -118,34 +117,9 @@ def train(work: Path, data: Data, size: Size, more: Callable[[State], bool], tel
     return state
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m glaze_server.mimicry.minimimic.train", description=__doc__)
-    parser.add_argument("--work", type=Path, required=True, help="folder for packages, latents and weights")
-    parser.add_argument("--minutes", type=float, default=180, help="how long at most")
-    parser.add_argument("--autoencoder", type=Path, help="folder with taef2_encoder.pth and taef2_decoder.pth")
-    options = parser.parse_args()
-    options.work.mkdir(parents=True, exist_ok=True)
-    if options.autoencoder:
-        os.environ["GLAZE_HOME"] = str(options.work / "home")
-        places.models().mkdir(parents=True, exist_ok=True)
-        for file in options.autoencoder.resolve().glob("taef2_*.pth"):
-            link = places.models() / file.name
-            link.unlink(missing_ok=True)
-            link.symlink_to(file)
-    try:
-        data = latents.gathered(options.work)
-    except GlazeError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    print(f"{len(data.labels)} crops of {len(data.names)} styles: {', '.join(data.names)}", flush=True)
-    end = time.monotonic() + options.minutes * 60
-
-    def tell(sentence: str) -> None:
-        print(sentence, flush=True)
-
-    train(options.work, data, Size(len(data.names)), lambda _: time.monotonic() < end, tell)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+def trained(work: Path, minutes: float, tell: Callable[[str], None]) -> Path:
+    """The file of a MiniMimic that was trained for so long in all; what is missing is done now. Raises GlazeError."""
+    data = latents.gathered(work)
+    tell(f"{len(data.labels)} crops of {len(data.names)} styles: {', '.join(data.names)}")
+    train(work, data, Size(len(data.names)), lambda state: state.seconds < 60 * minutes, tell)
+    return work / weights.FILE

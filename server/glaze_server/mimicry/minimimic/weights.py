@@ -48,7 +48,7 @@ def load(path: Path) -> Model:
         raise GlazeError(
             "no_minimimic",
             "There is no trained MiniMimic on this computer.",
-            "python -m glaze_server.mimicry.minimimic.train trains one, which takes some hours.",
+            "`make mimic` trains one, which takes some hours.",
         ) from error
     size = Size(**json.loads(facts["size"]))
     with torch.random.fork_rng(devices=[]):
