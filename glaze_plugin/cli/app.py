@@ -139,7 +139,7 @@ def evaluate_(
     samples: Annotated[Optional[int], typer.Option(help="Pictures that each run makes.")] = None,
     others: Annotated[Optional[Path], typer.Option(help="Folder of another artist's pictures, as a control.")] = None,
     counter: Annotated[
-        Optional[list[str]], typer.Option(help="What the mimic does to the pictures first; may be repeated.")
+        Optional[list[str]], typer.Option(help="What the mimic does first, such as jpeg or impress; may be repeated.")
     ] = None,
     style: Style = "auto",
     quick: Annotated[bool, typer.Option("--quick", help="Few steps, two seeds, LoRA alone.")] = False,

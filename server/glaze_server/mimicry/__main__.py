@@ -67,7 +67,8 @@ def generator(name: str, where: device.Device) -> Generator:
         raise BadInput(
             "unknown_generator",
             f"There is no generator {name!r}.",
-            f"Name a folder in the layout of diffusers, or one of: {', '.join(known) or 'none are on this computer'}.",
+            "Name a folder in the layout of diffusers"
+            + (f", or one of: {', '.join(known)}." if known else "; among your models there is none."),
         )
     return Stable(folder, where)
 
