@@ -83,6 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
         "seeds": options.seeds,
         "counters": options.counter,
         "quick": options.quick,
+        "foreign": not options.quick,
     }
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:

@@ -42,7 +42,7 @@ def file(tmp_path: Path) -> Path:
     network = denoiser(SIZE)
     for value in network.parameters():  # an untrained one says nothing, whatever LoRA adapts before
         value.data += 0.2 * torch.randn_like(value)
-    model = weights.Model(network, SIZE, torch.zeros(1, 32, 1, 1), torch.ones(1, 32, 1, 1), ("one", "other"))
+    model = weights.Model(network, SIZE, torch.zeros(1, 32, 1, 1), torch.ones(1, 32, 1, 1), ("one", "other"), 7)
     weights.save(tmp_path / weights.FILE, model)
     return tmp_path / weights.FILE
 
@@ -50,7 +50,7 @@ def file(tmp_path: Path) -> Path:
 @pytest.fixture
 def mini(autoencoder: None, file: Path) -> MiniMimic:
     made = generator(str(file), CPU)
-    assert isinstance(made, MiniMimic) and made.side == 32
+    assert isinstance(made, MiniMimic) and made.side == 32 and made.name == "MiniMimic after 7 steps"
     return made
 
 

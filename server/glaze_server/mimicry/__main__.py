@@ -1,7 +1,7 @@
 """`python -m glaze_server.mimicry ORDER`: one study, told of in JSON lines. `glaze evaluate` runs it.
 
 ORDER is JSON: pictures and others (paths), out, generator, and of a Plan: shares, seeds, samples, steps, style,
-quick, counters. Lines:
+quick, counters, foreign (an arm cloaked against the embedded encoder). Lines:
 {"stage": …, "step": …, "steps": …}, {"report": …, "page": path, "verdict": […]}, and {"error": …}, which is the last.
 """
 
@@ -19,8 +19,9 @@ import torch
 
 from glaze_plugin.errors import BadInput, GlazeError, described
 from glaze_plugin.raster import RasterFormat
-from glaze_server.engine import device, painters
+from glaze_server.engine import device, encoders, painters
 from glaze_server.engine.device import Compute
+from glaze_server.engine.stock import DEFAULT
 from glaze_server.mimicry import portfolio, report, study
 from glaze_server.mimicry.arms import Plan
 from glaze_server.mimicry.countermeasures import COUNTERMEASURES
@@ -60,7 +61,7 @@ def say(line: dict[str, Any]) -> None:
 def generator(name: str, where: device.Device) -> Generator:
     """That generator: a diffusion model of the artist's, one in a folder, or MiniMimic's file. Raises GlazeError."""
     if Path(name).name == weights.FILE:
-        return MiniMimic(Path(name))
+        return MiniMimic(Path(name), where)
     known = painters.painters()
     folder = known[name].folder if name in known else Path(name)
     if not (folder / "model_index.json").exists():
@@ -116,6 +117,7 @@ def evaluate(order: dict[str, Any]) -> None:
     one = Study(
         generator=made,
         judges=[made.encoder],
+        foreign=[encoders.load(DEFAULT[0])] if order.get("foreign") else (),
         portfolio=own,
         plan=wanted,
         kept=Kept(Path(order["out"])),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from glaze_plugin.errors import BadInput
@@ -10,7 +10,7 @@ from glaze_server.engine.settings import QUALITIES
 from glaze_server.mimicry.generator import FineTuning
 from glaze_server.mimicry.portfolio import SHARES
 
-CLEAN, CLOAK, NOISE, BLEND, OTHER = "clean", "cloak", "noise", "blend", "other"
+CLEAN, CLOAK, FOREIGN, NOISE, BLEND, OTHER = "clean", "cloak", "foreign", "noise", "blend", "other"
 CONTROLS = (NOISE, BLEND)
 """Changes as visible as the cloak that are none: random signs, and some of the target laid over the picture."""
 ARTIST = "glazeartist"
@@ -47,6 +47,7 @@ class Arm:
         words = {
             CLEAN: "clean pictures",
             CLOAK: f"{self.share} % cloaked",
+            FOREIGN: "cloaked against the embedded encoder alone",
             NOISE: "control: random noise, as visible",
             BLEND: "control: blend towards the target, as visible",
             OTHER: "control: another artist's pictures",
@@ -88,21 +89,22 @@ class Plan:
                 there = ", ".join(known) or "none"
                 raise BadInput("countermeasure", f"There is no countermeasure {name!r}; known are {there}.")
 
-    def arms(self, others: bool) -> list[Arm]:
-        """All arms in the order of a report. others: whether another artist's pictures were given."""
+    def arms(self, more: Collection[str]) -> list[Arm]:
+        """All arms in the order of a report. more: those of FOREIGN and OTHER that there are pictures for."""
         return [
             Arm(CLEAN),
             *(Arm(CLOAK, share) for share in sorted({*self.shares, 100}, reverse=True)),
+            *([Arm(FOREIGN)] if FOREIGN in more else []),
             *(Arm(kind) for kind in CONTROLS),
-            *([Arm(OTHER)] if others else []),
+            *([Arm(OTHER)] if OTHER in more else []),
             *(Arm(CLOAK, 100, name) for name in self.counters),
         ]
 
-    def cells(self, others: bool) -> Iterator[tuple[str, Arm, int]]:
+    def cells(self, more: Collection[str]) -> Iterator[tuple[str, Arm, int]]:
         """(way, arm, seed) of every run; all arms of a seed come together, so that what is done can be compared."""
         for seed in range(self.seeds):
             for way in self.tuning:
-                for arm in self.arms(others):
+                for arm in self.arms(more):
                     yield way, arm, seed
 
     def prompted(self) -> list[str]:

@@ -28,9 +28,13 @@ BLEND_SHARE = 0.06
 
 @dataclass(frozen=True)
 class Treated:
-    """One picture, each (1, 3, H, W), 8 bits. figures: of the cloak, as `measure.report` gives them."""
+    """One picture, each (1, 3, H, W), 8 bits. figures: of the cloak, as `measure.report` gives them.
+
+    foreign: cloaked against other encoders alone, None where there were none.
+    """
 
     cloak: Tensor
+    foreign: Tensor | None
     noise: Tensor
     blend: Tensor
     figures: dict[str, Any]
@@ -49,9 +53,9 @@ def target_style(pictures: Tensor, named: str, seed: int, tick: Callable[[], Non
     return styles.choose([sum(column) / len(far) for column in zip(*far, strict=True)], seed)
 
 
-def steps(quality: str) -> int:
-    """How often `treat` ticks, at most."""
-    return QUALITIES[quality].iterations + FIT_STEPS * (1 + 2 * RESTARTS) + measure.STEPS
+def steps(quality: str, foreign: bool) -> int:
+    """How often `treat` ticks, at most. foreign: whether there are other encoders too."""
+    return (QUALITIES[quality].iterations + FIT_STEPS) * (1 + foreign) + FIT_STEPS * 2 * RESTARTS + measure.STEPS
 
 
 def treat(
@@ -62,6 +66,7 @@ def treat(
     seed: int,
     compute: Compute,
     tick: Callable[[], None],
+    foreign: Sequence[Encoder] = (),
 ) -> Treated:
     """picture: (1, 3, H, W), 8 bits. The cloak is made as the job `protect` makes it."""
     target = rounded(transfer(picture, styles.index(style)))
@@ -71,8 +76,12 @@ def treat(
     def show(delta: Tensor) -> Tensor:
         return rounded(picture + delta)
 
-    found = optimise(subject, judges, QUALITIES[quality], budget, seed, lambda _: tick(), compute=compute)
-    cloak = show(fit(found, show, eye, budget, tick))
+    def cloaked(against: Sequence[Encoder]) -> Tensor:
+        found = optimise(subject, against, QUALITIES[quality], budget, seed, lambda _: tick(), compute=compute)
+        return show(fit(found, show, eye, budget, tick))
+
+    cloak = cloaked(judges)
+    other = cloaked(foreign) if foreign else None
 
     def control(delta: Tensor) -> Tensor:
         most = float((show(delta) - picture).abs().max())
@@ -81,7 +90,7 @@ def treat(
     signs = torch.randint(0, 2, picture.shape, generator=torch.Generator().manual_seed(seed)) * 2.0 - 1
     noise, blend = control(NOISE_LEVEL * signs), control(BLEND_SHARE * (target - picture))
     figures = measure.report(judges, eye, cloak, target, tick, compute)
-    return Treated(cloak, noise, blend, figures)
+    return Treated(cloak, other, noise, blend, figures)
 
 
 def mean_figures(found: Sequence[dict[str, Any]]) -> dict[str, Any]:

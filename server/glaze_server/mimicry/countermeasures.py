@@ -22,6 +22,7 @@ RoundTrip = Callable[[Tensor], Tensor]
 """decode(encode(x)) of pictures (N, 3, H, W) in [0, 1], near [0, 1]; gradients pass."""
 Countermeasure = Callable[[Tensor, int, RoundTrip], Tensor]
 
+ROBUST = "robust"
 NOISE = 0.05
 """Standard deviation in [0, 1]."""
 KEPT = 7 / 8
@@ -106,5 +107,6 @@ COUNTERMEASURES: Mapping[str, Countermeasure] = {
     "autoencoder": _through_the_autoencoder,
     "impress": _impress,
     "upscale": _upscaled,
+    ROBUST: lambda pictures, seed, trip: pictures,
 }
-"""Name → what it does. Robust training, which is none of a picture, is FineTuning.noise."""
+"""Name → what it does. ROBUST leaves pictures as they are: noise is added anew in each step, FineTuning.noise."""

@@ -83,7 +83,7 @@ def page(study: Study, results: dict[str, Any]) -> str:
     clean, treated = study.portfolio.training[:1], study.kept.load("pictures/000")
     parts.append(_strip(torch.cat([clean, treated])))
     for way in study.plan.tuning:
-        for arm in study.plan.arms(study.others is not None):
+        for arm in study.plan.arms(study.more):
             parts.append(f"<h3>{html.escape(way)}, {html.escape(arm.about)}</h3>{_strip(_samples(study, way, arm))}")
     settings = {name: results[name] for name in ("depends_on", "style", "genre", "held_out", "versions", "device")}
     parts.append(f"<h2>Settings</h2><pre>{html.escape(json.dumps(settings, indent=1))}</pre>")

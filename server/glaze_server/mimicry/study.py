@@ -10,7 +10,7 @@ import hashlib
 import json
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -26,8 +26,9 @@ from glaze_server.engine.progress import Reporter, Steps
 from glaze_server.engine.statistics import estimate
 from glaze_server.engine.transfer import transfer
 from glaze_server.mimicry import cloaks, detection, scores
-from glaze_server.mimicry.arms import BLEND, CLEAN, CLOAK, NOISE, OTHER, Arm, Plan
-from glaze_server.mimicry.countermeasures import Countermeasure
+from glaze_server.mimicry.arms import BLEND, CLEAN, CLOAK, FOREIGN, NOISE, OTHER, Arm, Plan
+from glaze_server.mimicry.countermeasures import NOISE as GRAIN
+from glaze_server.mimicry.countermeasures import ROBUST, Countermeasure
 from glaze_server.mimicry.generator import Generator
 from glaze_server.mimicry.genres import Genres
 from glaze_server.mimicry.kept import Kept
@@ -41,6 +42,8 @@ PX_BYTES = 3
 """Bytes for each px of a picture on disk, at most."""
 FIGURES = ("accuracy", "distance", "closer", "kid", "genre_shift")
 CLOAKED = Arm(CLOAK)
+KINDS = (CLOAK, NOISE, BLEND, FOREIGN)
+"""The order in which a training picture's copies are kept; the last only where there is one."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,10 @@ class Scored:
 
 @dataclass
 class Study:
-    """judges: encoders that the cloak is computed against. others: another artist's pictures, (N, 3, side, side)."""
+    """judges: encoders that the cloak is computed against. others: another artist's pictures, (N, 3, side, side).
+
+    foreign: encoders that the cloak of one more arm is computed against.
+    """
 
     generator: Generator
     judges: Sequence[Encoder]
@@ -65,16 +71,22 @@ class Study:
     reporter: Reporter
     compute: Compute
     others: Tensor | None = None
+    foreign: Sequence[Encoder] = ()
     countermeasures: Mapping[str, Countermeasure] = field(default_factory=dict)
     genres: Genres | None = None
+
+    @property
+    def more(self) -> list[str]:
+        """Kinds of arms that not every study has."""
+        return [kind for kind, there in ((FOREIGN, bool(self.foreign)), (OTHER, self.others is not None)) if there]
 
     def run(self) -> dict[str, Any]:
         """Do what is not done yet. Returns everything that a report shows. Raises GlazeError with a sentence."""
         self.plan.check(list(self.countermeasures))
-        cells = list(self.plan.cells(self.others is not None))
+        cells = list(self.plan.cells(self.more))
         self.kept.begin(self._depends_on(), self._bytes(len(cells)))
         training = self.portfolio.training
-        treating = len(training) * cloaks.steps(self.plan.quality)
+        treating = len(training) * cloaks.steps(self.plan.quality, bool(self.foreign))
         looks = cloaks.LOOKED_AT * len(styles.STYLES)
         sizes = [self.plan.tuning[way].steps + self.plan.samples for way, _, _ in cells]
         scoring = len(cells) * self.plan.samples
@@ -98,6 +110,7 @@ class Study:
                     "generator": self.generator.name,
                     "side": self.generator.side,
                     "encoders": [judge.name for judge in self.judges],
+                    "foreign": [judge.name for judge in self.foreign],
                     "pictures": digest.hexdigest(),
                     "plan": asdict(self.plan),
                 }
@@ -116,7 +129,7 @@ class Study:
             name = cloaks.target_style(training, self.plan.style, SEED, steps.advance)
             self.kept.text("style", name)
         style = style_file.read_text()
-        one = cloaks.steps(self.plan.quality)
+        one = cloaks.steps(self.plan.quality, bool(self.foreign))
         for number in range(len(training)):
             name = f"pictures/{number:03}"
             steps.begin(f"cloaking picture {number + 1} of {len(training)}", after - number * one)
@@ -129,13 +142,15 @@ class Study:
                     SEED + number,
                     self.compute,
                     steps.advance,
+                    self.foreign,
                 )
                 self.kept.text(f"{name}/figures.json", json.dumps(treated.figures))
-                self.kept.pictures(name, torch.cat([treated.cloak, treated.noise, treated.blend]))
+                copies = (getattr(treated, kind) for kind in KINDS)
+                self.kept.pictures(name, torch.cat([copy for copy in copies if copy is not None]))
         return style
 
     def _treated(self, kind: str) -> Tensor:
-        place = (CLOAK, NOISE, BLEND).index(kind)
+        place = KINDS.index(kind)
         count = len(self.portfolio.training)
         return torch.stack([self.kept.load(f"pictures/{number:03}")[place] for number in range(count)])
 
@@ -160,7 +175,10 @@ class Study:
             return
         pictures = self.pictures(arm, seed)
         captions = [self.plan.caption] * len(pictures)
-        mimic = self.generator.finetune(pictures, captions, self.plan.tuning[way], seed, tick)
+        how = self.plan.tuning[way]
+        if arm.counter == ROBUST:
+            how = replace(how, noise=GRAIN)
+        mimic = self.generator.finetune(pictures, captions, how, seed, tick)
         self.kept.pictures(name, mimic.generate(self.plan.prompted(), seed, tick))
 
     def _results(self, style: str, tick: Callable[[], None]) -> dict[str, Any]:
@@ -181,7 +199,7 @@ class Study:
                 self.genres.shift(samples, genre) if self.genres and genre else None,
             )
 
-        arms = self.plan.arms(self.others is not None)
+        arms = self.plan.arms(self.more)
         ways: dict[str, Any] = {}
         for way in self.plan.tuning:
             by_arm: dict[str, dict[str, list[float]]] = {arm.name: {} for arm in arms}

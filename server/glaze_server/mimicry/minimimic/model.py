@@ -12,6 +12,7 @@ import peft
 import torch
 from torch import Tensor
 
+from glaze_server.engine.device import CPU, Device
 from glaze_server.engine.pixels import rounded
 from glaze_server.mimicry.generator import FineTuning
 from glaze_server.mimicry.minimimic import weights
@@ -34,12 +35,13 @@ class MiniMimic:
     file: as `weights.save` wrote it. Raises GlazeError where that or its autoencoder is missing.
     """
 
-    name = "MiniMimic"
     tuning: Mapping[str, FineTuning] = TUNING
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, where: Device = CPU) -> None:
         self._model = weights.load(file)
-        self._taef2 = Taef2()
+        self._where = where
+        self._taef2 = Taef2(where)
+        self.name = f"MiniMimic after {self._model.steps} steps"
         self.side = self._model.size.side * STRIDE
         self.encoder = self._taef2.encoder
 
@@ -64,6 +66,7 @@ class MiniMimic:
                 network = peft.inject_adapter_in_model(adapters, network)
             for table in label_tables(network):
                 table.requires_grad_()
+        network.to(self._where.name)
         trained = [one for one in network.parameters() if one.requires_grad]
         adam = torch.optim.AdamW(trained, how.rate, weight_decay=0)
         network.eval()  # the network would leave labels out by itself, unseeded; `loss` does
@@ -75,7 +78,7 @@ class MiniMimic:
             else:
                 batch = latents[chosen]
             labels = torch.full((len(chosen),), size.artist)
-            error = loss(network, batch, labels, dice, size.none)
+            error = loss(network, batch.to(self._where.name), labels.to(self._where.name), dice, size.none)
             adam.zero_grad(set_to_none=True)
             error.backward()
             adam.step()
@@ -84,7 +87,7 @@ class MiniMimic:
 
     @torch.no_grad()
     def _latents(self, pictures: Tensor) -> Tensor:
-        return (self._taef2.encoder(pictures) - self._model.mean) / self._model.deviation
+        return (self._taef2.encode(pictures) - self._model.mean) / self._model.deviation
 
 
 class Copy:
@@ -108,8 +111,7 @@ class Copy:
                 tick()
 
         latents = sample(self._network, self._model.size, labels, dice, step)
-        decoded: Tensor = self._taef2.decoder(latents * self._model.deviation + self._model.mean)
-        return decoded.clamp(0, 1)
+        return self._taef2.decode(latents * self._model.deviation + self._model.mean).clamp(0, 1)
 
 
 def _turns(count: int, batch: int, dice: torch.Generator) -> Iterator[Tensor]:

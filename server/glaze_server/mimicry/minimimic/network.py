@@ -88,13 +88,13 @@ def velocity(network: Any, x: Tensor, t: Tensor, labels: Tensor) -> Tensor:
 
 @torch.no_grad()
 def sample(network: Any, size: Size, labels: Sequence[int], dice: torch.Generator, tick: Callable[[], None]) -> Tensor:
-    """Latents (N, C, side, side) by SAMPLE_STEPS steps of Euler; tick is called once a step."""
-    count = len(labels)
-    x = torch.randn(count, size.channels, size.side, size.side, generator=dice)
-    told = torch.tensor([*labels, *[size.none] * count])
+    """Latents (N, C, side, side) on the CPU, by SAMPLE_STEPS steps of Euler; tick is called once a step."""
+    count, where = len(labels), next(network.parameters()).device
+    x = torch.randn(count, size.channels, size.side, size.side, generator=dice).to(where)
+    told = torch.tensor([*labels, *[size.none] * count], device=where)
     for step in range(SAMPLE_STEPS):
-        t = torch.full((2 * count,), 1 - step / SAMPLE_STEPS)
+        t = torch.full((2 * count,), 1 - step / SAMPLE_STEPS, device=where)
         wanted, free = velocity(network, torch.cat([x, x]), t, told).chunk(2)
         x = x - (free + GUIDANCE * (wanted - free)) / SAMPLE_STEPS
         tick()
-    return x
+    return x.cpu()

@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from glaze_server.engine import device
+from glaze_server.engine.device import CPU, Device
 from glaze_server.mimicry.minimimic import latents, weights
 from glaze_server.mimicry.minimimic.latents import Data
 from glaze_server.mimicry.minimimic.network import Size, denoiser, loss
@@ -44,11 +46,12 @@ class State:
         start = time.monotonic()
         for group in self.adam.param_groups:
             group["lr"] = RATE * min(1, (self.steps + 1) / WARM)
+        where = next(self.network.parameters()).device
         chosen = torch.randint(len(data.labels), (BATCH,), generator=self.dice)
         batch = (data.latents[chosen].float() - mean) / deviation
         if torch.rand((), generator=self.dice) < 0.5:
             batch = batch.flip(-1)
-        error = loss(self.network, batch, data.labels[chosen], self.dice, size.none)
+        error = loss(self.network, batch.to(where), data.labels[chosen].to(where), self.dice, size.none)
         self.adam.zero_grad(set_to_none=True)
         error.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -62,10 +65,11 @@ class State:
         return float(error.detach())
 
 
-def begin(size: Size, seed: int = 0) -> State:
+def begin(size: Size, where: Device = CPU, seed: int = 0) -> State:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = denoiser(size).eval()  # `loss` leaves labels out; the network would do so by itself, unseeded
+    network.to(where.name)
     adam = torch.optim.AdamW(network.parameters(), RATE, weight_decay=0.01)
     return State(network, copy.deepcopy(network).requires_grad_(False), adam, torch.Generator().manual_seed(seed))
 
@@ -93,9 +97,16 @@ def load(state: State, path: Path) -> None:
     state.steps, state.seconds = facts["steps"], facts["seconds"]
 
 
-def train(work: Path, data: Data, size: Size, more: Callable[[State], bool], tell: Callable[[str], None]) -> State:
+def train(
+    work: Path,
+    data: Data,
+    size: Size,
+    more: Callable[[State], bool],
+    tell: Callable[[str], None],
+    where: Device = CPU,
+) -> State:
     """Train as long as `more` says so, checked before each step; the state and the model are saved at the end too."""
-    state, path = begin(size), work / "state.pt"
+    state, path = begin(size, where), work / "state.pt"
     if path.exists():
         load(state, path)
     some = data.latents[:: max(1, len(data.labels) // 2000)].float()
@@ -103,7 +114,7 @@ def train(work: Path, data: Data, size: Size, more: Callable[[State], bool], tel
 
     def keep() -> None:
         save(state, path)
-        weights.save(work / weights.FILE, weights.Model(state.average, size, mean, deviation, data.names))
+        weights.save(work / weights.FILE, weights.Model(state.average, size, mean, deviation, data.names, state.steps))
 
     losses: list[float] = []
     saved = time.monotonic()
@@ -121,5 +132,5 @@ def trained(work: Path, minutes: float, tell: Callable[[str], None]) -> Path:
     """The file of a MiniMimic that was trained for so long in all; what is missing is done now. Raises GlazeError."""
     data = latents.gathered(work)
     tell(f"{len(data.labels)} crops of {len(data.names)} styles: {', '.join(data.names)}")
-    train(work, data, Size(len(data.names)), lambda state: state.seconds < 60 * minutes, tell)
+    train(work, data, Size(len(data.names)), lambda state: state.seconds < 60 * minutes, tell, device.choose())
     return work / weights.FILE

@@ -20,18 +20,19 @@ FILE = "minimimic.safetensors"
 
 @dataclass(frozen=True)
 class Model:
-    """network: the denoiser. mean, deviation: of latents, (1, C, 1, 1). labels: styles by number."""
+    """network: the denoiser. mean, deviation: of latents, (1, C, 1, 1). labels: styles. steps: of training."""
 
     network: Any
     size: Size
     mean: Tensor
     deviation: Tensor
     labels: tuple[str, ...]
+    steps: int
 
 
 def save(path: Path, model: Model) -> None:
     """Write it whole or not at all."""
-    facts = {"size": json.dumps(asdict(model.size)), "labels": json.dumps(model.labels)}
+    facts = {"size": json.dumps(asdict(model.size)), "labels": json.dumps(model.labels), "steps": str(model.steps)}
     tensors = {f"network.{name}": value.contiguous() for name, value in model.network.state_dict().items()}
     beside = path.with_name(f"{path.name}.part")
     save_file({**tensors, "mean": model.mean, "deviation": model.deviation}, beside, facts)
@@ -54,5 +55,5 @@ def load(path: Path) -> Model:
     with torch.random.fork_rng(devices=[]):
         network = denoiser(size)
     network.load_state_dict({name[8:]: value for name, value in tensors.items() if name.startswith("network.")})
-    labels = tuple(json.loads(facts["labels"]))
-    return Model(network.eval(), size, tensors["mean"], tensors["deviation"], labels)
+    labels, steps = tuple(json.loads(facts["labels"])), int(facts["steps"])
+    return Model(network.eval(), size, tensors["mean"], tensors["deviation"], labels, steps)
