@@ -13,11 +13,12 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from glaze_plugin.bands import AHEAD, Content, Incoming, Sink, submission
 from glaze_plugin.errors import BadInput, Cancelled, DaemonUnavailable, GlazeError, rebuild
+from glaze_plugin.job import Job as Job
+from glaze_plugin.job import Listener
 from glaze_plugin.launch import POLL_SECONDS, Greeted, Search
 from glaze_plugin.link import Link, silent
 from glaze_plugin.messages import (
@@ -33,7 +34,6 @@ from glaze_plugin.messages import (
     Jobs,
     ListJobs,
     Message,
-    Part,
     Preview,
     Progress,
     Refused,
@@ -55,49 +55,10 @@ LARGEST_RESULT = 4 << 30
 """Bytes; a daemon that claims more is not believed."""
 
 
-Listener = Callable[["Job", Message], None]
 OnProgress = Callable[[Progress], None]
 OnPreview = Callable[[Preview], None]
 OnWait = Callable[[str], None]
 Answer = TypeVar("Answer", bound=Message)
-
-
-@dataclass
-class Job:
-    """One job as its client sees it.
-
-    state: "sending", "waiting", "running", "done" (its result waits at the daemon), "fetching", "fetched", "failed".
-    known: whether the daemon has spoken of it yet. layouts: every part that the job has made. parts: bytes of each
-    fetched part that has no sink. error: why it failed.
-    """
-
-    id: str
-    listener: Listener | None = None
-    state: str = "waiting"
-    known: bool = False
-    progress: Progress | None = None
-    preview: Preview | None = None
-    report: dict[str, Any] = field(default_factory=dict)
-    layouts: dict[str, Part] = field(default_factory=dict)
-    parts: dict[str, bytearray] = field(default_factory=dict)
-    error: GlazeError | None = None
-    _messages: Callable[[], Iterator[Message]] | None = None
-    _outgoing: Iterator[Message] | None = None
-    _begun: bool = True
-    _cancelling: bool = False
-    _fetching: list[Incoming] = field(default_factory=list)
-    _asked: float = -math.inf
-    _resubmit_at: float = math.inf
-    _resubmits: int = 0
-
-    @property
-    def open(self) -> bool:
-        """Whether the daemon still has to do it."""
-        return self.state in ("sending", "waiting", "running")
-
-    @property
-    def ended(self) -> bool:
-        return self.state in ("fetched", "failed")
 
 
 class Client:
@@ -219,8 +180,12 @@ class Client:
         label: names it in job lists. listener: called with the job and each message that changed it. keep: whether it
         goes on when this client has gone, because somebody will come for it; by default if it is not interactive.
         """
+        return self.begin(lambda id: submission(id, kind, parts, settings, label, keep), listener)
+
+    def begin(self, messages: Callable[[str], Iterator[Message]], listener: Listener | None = None) -> Job:
+        """A new job that begins with these messages. messages: makes them, with its id, perhaps more than once."""
         job = Job(uuid.uuid4().hex, listener, "sending", _begun=False)
-        job._messages = lambda: submission(job.id, kind, parts, settings, label, keep)
+        job._messages = lambda: messages(job.id)
         job._outgoing = job._messages()
         self._jobs[job.id] = job
         self._push(job)
@@ -419,7 +384,8 @@ class Client:
                 self._hear(job, msg)
 
     def _answer(self, msg: Message) -> None:
-        if isinstance(msg, Refused) and self._questions and self._questions[0][0] is not Refused:
+        about_a_job = bool(getattr(msg, "job", ""))  # which is of no interest any more
+        if isinstance(msg, Refused) and not about_a_job and self._questions and self._questions[0][0] is not Refused:
             raise DaemonUnavailable(msg.code, msg.sentence, msg.remedy)
         for number, (kind, answered) in enumerate(self._questions):
             if isinstance(msg, kind):

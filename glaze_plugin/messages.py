@@ -20,7 +20,7 @@ from glaze_plugin.raster import RasterFormat
 Frame = Union[bytes, bytearray, memoryview]
 """Pixels travel as views, so that a canvas is not copied to be sent."""
 
-PROTOCOL = 1
+PROTOCOL = 2
 MAX_HEADER = 1 << 20
 """Bytes of a header frame."""
 MAX_PAYLOAD = 4 << 20
@@ -35,7 +35,7 @@ MAX_TEXT = 4096
 MAX_FIELD = 1 << 16
 """Bytes of any other field as JSON in ASCII, so that a message which came in can be sent on and stored."""
 MAX_LIST = 1 << 19
-"""The same for the list of jobs."""
+"""The same for the lists of jobs and of models."""
 MAX_DIGITS = 32
 """Characters of a number."""
 MAX_WHOLE = 1 << 53
@@ -49,8 +49,6 @@ MAX_BYTES = 1 << 40
 IDENTIFIER = re.compile(r"[0-9a-f]{32}")
 PART_NAME = re.compile(r"(?!(?:aux|con|nul|prn)\Z)[a-z][a-z_]{0,31}")
 """The daemon names files so; on Windows the excluded ones are devices in every folder."""
-LISTED = {"job": "str", "kind": "str", "label": "str", "state": "str", "progress": "float", "submitted": "float"}
-"""Fields of one entry of `Jobs`."""
 SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -89,10 +87,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Message:
-    """Base of every message; `payload` is the second frame of those that carry bytes."""
+    """Base of every message; `payload` is the second frame of those that carry bytes.
+
+    listed: the fields of an entry and their annotations, for those that hold a list of objects.
+    """
 
     type: ClassVar[str] = ""
     has_payload: ClassVar[bool] = False
+    listed: ClassVar[dict[str, str]] = {}
 
 
 REGISTRY: dict[str, type[Message]] = {}
@@ -189,6 +191,22 @@ class AskStatus(Message):
 
 @message
 @dataclass(frozen=True)
+class AskModels(Message):
+    type = "ask_models"
+
+
+@message
+@dataclass(frozen=True)
+class Pull(Message):
+    """Download an encoder. name: as `Models` lists it."""
+
+    type = "pull"
+    job: str
+    name: str
+
+
+@message
+@dataclass(frozen=True)
 class Shutdown(Message):
     type = "shutdown"
 
@@ -268,7 +286,33 @@ class Chunk(Message):
 @dataclass(frozen=True)
 class Jobs(Message):
     type = "jobs"
+    listed: ClassVar[dict[str, str]] = {
+        "job": "str",
+        "kind": "str",
+        "label": "str",
+        "state": "str",
+        "progress": "float",
+        "submitted": "float",
+    }
     jobs: list[dict[str, Any]]
+
+
+@message
+@dataclass(frozen=True)
+class Models(Message):
+    """Every encoder that is known. size: bytes to download, None where unknown. here: on the daemon's disk."""
+
+    type = "models"
+    listed: ClassVar[dict[str, str]] = {
+        "name": "str",
+        "about": "str",
+        "licence": "str",
+        "size": "int | None",
+        "here": "bool",
+        "on_hub": "bool",
+        "gated": "bool",
+    }
+    models: list[dict[str, Any]]
 
 
 @message
@@ -428,8 +472,8 @@ def _typed(cls: type[Message], name: str, annotation: str, value: Any) -> Any:
             good = PART_NAME.fullmatch(value) is not None
     elif annotation == "bool":
         good = type(value) is bool
-    elif annotation == "int":
-        good = type(value) is int and 0 <= value < MAX_WHOLE
+    elif annotation in ("int", "int | None"):
+        good = (value is None and annotation != "int") or (type(value) is int and 0 <= value < MAX_WHOLE)
     elif annotation in ("float", "float | None"):
         good = (value is None and annotation != "float") or (type(value) in (int, float) and 0 <= value < MAX_REAL)
     elif annotation == "dict[str, Any]":
@@ -458,7 +502,7 @@ def _typed(cls: type[Message], name: str, annotation: str, value: Any) -> Any:
 
 
 def _listed(cls: type[Message], value: dict[str, Any]) -> dict[str, Any]:
-    return {name: _typed(cls, name, annotation, value.get(name)) for name, annotation in LISTED.items()}
+    return {name: _typed(cls, name, annotation, value.get(name)) for name, annotation in cls.listed.items()}
 
 
 def _part(value: Any) -> Part:

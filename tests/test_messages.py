@@ -13,6 +13,15 @@ from glaze_plugin.raster import RasterFormat
 JOB = "0123456789abcdef" * 2
 LAYOUT = RasterFormat(4, 2, "RGBA", "u16")
 LISTED = {"job": JOB, "kind": "protect", "label": "ä.png", "state": "running", "progress": 0.5, "submitted": 1.8e9}
+MODEL = {
+    "name": "sd15",
+    "about": "encoder of Stable Diffusion",
+    "licence": "MIT",
+    "size": None,
+    "here": False,
+    "on_hub": True,
+    "gated": False,
+}
 
 EXAMPLES: list[m.Message] = [
     m.Hello(client="krita", version="1"),
@@ -30,6 +39,8 @@ EXAMPLES: list[m.Message] = [
     m.Watch(job=JOB),
     m.ListJobs(),
     m.AskStatus(),
+    m.AskModels(),
+    m.Pull(job=JOB, name="sd15"),
     m.Shutdown(),
     m.Welcome(version="1", pid=7),
     m.Accepted(job=JOB, ahead=2),
@@ -40,6 +51,7 @@ EXAMPLES: list[m.Message] = [
     m.Failed(job=JOB, kind="bad_input", code="too_small", sentence="Too small.", remedy="Enlarge."),
     m.Chunk(job=JOB, part="result", offset=0, payload=b"abc"),
     m.Jobs(jobs=[LISTED]),
+    m.Models(models=[MODEL, {**MODEL, "size": 5}]),
     m.Status(
         version="1",
         pid=1,
@@ -115,9 +127,13 @@ def test_a_list_of_jobs_holds_their_known_fields_only() -> None:
     assert m.from_frames([header(type="jobs", jobs=[{**LISTED, "colour": "blue"}])]) == m.Jobs(jobs=[LISTED])
 
 
+def test_a_list_of_models_holds_their_known_fields_only() -> None:
+    assert m.from_frames([header(type="models", models=[{**MODEL, "colour": "blue"}])]) == m.Models(models=[MODEL])
+
+
 def test_another_version_is_refused_by_name() -> None:
-    with pytest.raises(m.WrongVersion, match=r"version 2 .* version 1"):
-        m.from_frames([header(v=2)])
+    with pytest.raises(m.WrongVersion, match=r"version 1 .* version 2"):
+        m.from_frames([header(v=1)])
 
 
 @pytest.mark.parametrize(
@@ -159,6 +175,9 @@ def test_another_version_is_refused_by_name() -> None:
         ([header(type="progress", stage="s", step=1, steps=2, seconds_left=-1)], "'seconds_left'"),
         ([header(type="jobs", jobs=[{"job": JOB}])], "'kind'"),
         ([header(type="jobs", jobs=[LISTED] * 5000)], "'jobs'"),
+        ([header(type="models", models=[{**MODEL, "size": -1}])], "'size'"),
+        ([header(type="models", models=[{**MODEL, "here": 1}])], "'here'"),
+        ([header(type="models", models=[MODEL] * 5000)], "'models'"),
         ([header(type="preview", raster=vars(LAYOUT)), bytes(63)], "needs 64 bytes of pixels but 63"),
     ],
 )

@@ -14,6 +14,7 @@ from glaze_plugin import places
 from glaze_plugin.cli.output import console, errors, print_json
 from glaze_plugin.errors import BadInput, GlazeError, rebuild
 from glaze_plugin.launch import start_command
+from glaze_plugin.models import size_words
 
 
 def show(as_json: bool) -> None:
@@ -28,7 +29,11 @@ def show(as_json: bool) -> None:
     for one in found:
         account = ", needs an account" * bool(one.get("gated"))
         table.add_row(
-            one["name"], "yes" if one["path"] else "", _size(one["size"]), f"{one['licence']}{account}", one["about"]
+            one["name"],
+            "yes" if one["path"] else "",
+            size_words(one["size"]),
+            f"{one['licence']}{account}",
+            one["about"],
         )
     console.print(table)
 
@@ -48,7 +53,7 @@ def pull(names: list[str], as_json: bool) -> None:
             if "pulling" in line:
                 bar.reset(task, description=line["pulling"], total=line["total"])
                 if not as_json:
-                    errors.print(f"{line['pulling']}: {_size(line['total'])}, {line['licence']}")
+                    errors.print(f"{line['pulling']}: {size_words(line['total'])}, {line['licence']}")
             elif "done" in line:
                 bar.update(task, completed=line["done"], total=line["total"])
             elif as_json:
@@ -85,10 +90,6 @@ def path(name: str | None) -> None:
     if not found.get(name):
         raise BadInput("missing_weights", f"The weights of the encoder {name!r} are not on this computer.")
     print(found[name])
-
-
-def _size(count: int | None) -> str:
-    return "" if count is None else f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
 
 
 def _lines(*arguments: str) -> Iterator[dict[str, Any]]:

@@ -32,6 +32,8 @@ from glaze_plugin.connection import (
 )
 from glaze_plugin.errors import BadInput, Cancelled, DaemonUnavailable, GlazeError
 from glaze_plugin.launch import launch_file
+from glaze_server.downloads import Downloads
+from glaze_server.engine import stock
 from glaze_server.jobs import Job, Jobs, failure
 from glaze_server.worker_messages import WORKER_USER, Pause, Paused, Ready, Run
 from glaze_server.worker_process import WorkerProcess
@@ -89,6 +91,7 @@ class Daemon:
         self.connection = Connection(host, port, token, os.getpid(), m.PROTOCOL, __version__, time.time())
         self._jobs = Jobs(places.state() / "jobs")
         self._worker = WorkerProcess(f"tcp://{host}:{port}", worker_token, log_file.parent / "worker.out")
+        self._downloads = Downloads(self._send, log_file.parent / "download.out")
         self._late: dict[bytes, deque[m.Message]] = {}
         self._worker_route: bytes | None = None
         self._ready: Ready | None = None
@@ -113,11 +116,13 @@ class Daemon:
             if self._router in events:
                 self._receive()
             self._send_late()
+            self._downloads.step()
             self._watch_worker()
             self._start_next()
             if time.monotonic() >= self._next_tick:
                 self._next_tick = time.monotonic() + TICK_SECONDS
                 self._watch_clients()
+                self._downloads.watch_clients()
                 self._watch_files()
                 self._jobs.settle()
 
@@ -128,6 +133,7 @@ class Daemon:
     def close(self) -> None:
         if read_connection() == self.connection:
             connection_file().unlink(missing_ok=True)
+        self._downloads.close()
         self._worker.rest()
         self._jobs.close()
         self._context.destroy(linger=500)
@@ -207,6 +213,8 @@ class Daemon:
                 del self._late[peer]
 
     def _from_client(self, peer: bytes, msg: m.Message) -> None:
+        if self._downloads.take(peer, msg):
+            return
         match msg:
             case m.Hello():
                 log.info("hello from %r %r", msg.client[:40], msg.version[:40])
@@ -322,7 +330,7 @@ class Daemon:
             uptime=time.monotonic() - self._started,
             worker="ready" if self._worker_route else self._worker.state,
             device=self._ready.device if self._ready else "",
-            encoders=self._ready.encoders if self._ready else [],
+            encoders=stock.available(),  # some may have come since the worker started
             styles=self._ready.styles if self._ready else [],
             jobs_waiting=self._jobs.count("waiting"),
             jobs_running=self._jobs.count("running"),

@@ -7,6 +7,7 @@ X-Linked-ETag and X-Linked-Size, with a redirect to where their bytes are; range
 from __future__ import annotations
 
 import hashlib
+import random
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +16,9 @@ from urllib.parse import unquote
 COMMIT = "c0ffee" * 6 + "cafe"
 LARGE = ".safetensors"
 """What the real hub keeps as large files: named by their SHA-256 and served from elsewhere."""
+WEIGHTS = "diffusion_pytorch_model.safetensors"
+TINY_SIZE = 24_000_000
+"""Bytes, more than twice what a download writes at once, so that half of it leaves something on the disk."""
 
 
 class Hub:
@@ -150,3 +154,10 @@ class _Handler(BaseHTTPRequestHandler):
                 time.sleep(0.1)
         else:
             self.wfile.write(body)
+
+
+def hub_with(repository: str) -> Hub:
+    """A hub with one model in the layout of diffusers; nothing loads it, so its weights are any bytes."""
+    hub = Hub()
+    hub.repositories = {repository: {"config.json": b"{}", WEIGHTS: random.Random(1).randbytes(TINY_SIZE)}}
+    return hub

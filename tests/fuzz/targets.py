@@ -31,8 +31,10 @@ from glaze_plugin.client import Client
 from glaze_plugin.connection import CLIENT_USER, Connection
 from glaze_plugin.errors import DaemonUnavailable, GlazeError
 from glaze_plugin.link import Link
+from glaze_plugin.models import models, pull, size_words
 from glaze_plugin.raster import Raster, RasterFormat
 from glaze_plugin.zmtp import MAX_COMMAND, MAX_FRAMES, Body, Dealer, ZmtpError
+from glaze_server import downloads as downloads_module
 from glaze_server import jobs as jobs_module
 from glaze_server.daemon import Daemon
 from glaze_server.worker_messages import WORKER_USER
@@ -134,13 +136,17 @@ def daemon(data: bytes) -> None:
     """
     one = a_daemon()
     router = cast(Router, one._router)
-    with mock.patch.object(jobs_module, "_sync"):
+    without = mock.patch.object(downloads_module, "DownloadProcess", NoProcess)
+    with mock.patch.object(jobs_module, "_sync"), without:
         for line in data.split(b"\n")[:20]:
             router.waiting = line
             one._receive()
             if one._worker_route:
                 one._start_next()
+            one._downloads.step()
     one._watch_clients()
+    one._downloads.watch_clients()
+    one._downloads.close()
     one._worker_route = one._ready = None
     one._stopping = False
     one._left()
@@ -187,6 +193,17 @@ class Router:
         assert getattr(answer, "code", "") != "daemon_fault"
 
 
+class NoProcess:
+    """In the place of a download: nothing is started, and nothing comes."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    def said(self) -> list[dict[str, Any] | None]:
+        return []
+
+    def end(self) -> None: ...
+
+
 @cache
 def a_daemon() -> Daemon:
     """A real one with a real store, but without its socket."""
@@ -211,6 +228,8 @@ TALKS: list[Callable[[Client], object]] = [
     lambda one: ["{job}{kind}{label}{state}{progress:.0%}{submitted:.0f}".format(**job) for job in one.jobs()],
     lambda one: one.cancel_job(JOB),
     lambda one: one.shutdown(),
+    lambda one: [f"{model.name} {model.about} {model.licence} {size_words(model.size)}" for model in models(one)],
+    lambda one: pull(one, "taesd3", show),
 ]
 
 

@@ -92,30 +92,38 @@ anything = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=9,
 )
-listed = st.fixed_dictionaries(
-    {name: real if annotation == "float" else st.text(max_size=9) for name, annotation in m.LISTED.items()}
-).map(lambda one: {**one, "job": JOB})
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "str": st.text(max_size=9),
     "bool": st.booleans(),
     "int": whole,
+    "int | None": st.none() | whole,
     "float": real,
     "float | None": st.none() | real,
     "dict[str, Any]": st.dictionaries(st.text(max_size=5), plain, max_size=3),
-    "list[dict[str, Any]]": st.lists(listed, max_size=3),
     "list[str]": st.lists(st.text(max_size=9), max_size=3),
     "Frame": st.binary(max_size=9),
     "RasterFormat": layouts,
     "list[Part]": st.lists(parts, max_size=3),
 }
-SPECIAL: dict[str, st.SearchStrategy[Any]] = {"job": st.just(JOB), "part": names}
+SPECIAL: dict[str, st.SearchStrategy[Any]] = {
+    "job": st.just(JOB),
+    "part": names,
+    "name": st.sampled_from(["taesd3", "nothing"]),
+}
 
 
 def right(cls: type[m.Message]) -> st.SearchStrategy[m.Message]:
     """Messages of a type, all about one job."""
     if cls is m.Preview:
         return layouts.map(lambda layout: m.Preview(JOB, layout, bytes(layout.size)))
-    return st.builds(cls, **{one.name: SPECIAL.get(one.name, FIELDS[str(one.type)]) for one in fields(cls)})
+    return st.builds(cls, **{one.name: value(cls, one.name, str(one.type)) for one in fields(cls)})
+
+
+def value(cls: type[m.Message], name: str, annotation: str) -> st.SearchStrategy[Any]:
+    if annotation == "list[dict[str, Any]]":
+        entry = {name: value(cls, name, annotation) for name, annotation in cls.listed.items()}
+        return st.lists(st.fixed_dictionaries(entry), max_size=3)
+    return SPECIAL.get(name, FIELDS[annotation])
 
 
 right_messages = st.sampled_from([*m.REGISTRY.values()]).flatmap(right)

@@ -94,7 +94,7 @@ def test_files_are_shared(gimp: Gimp) -> None:
 
 def test_gimp_sees_the_modules_daemon_alive(gimp: Gimp, client: Client, glaze_home: Path) -> None:
     """Its lock is seen through a root of GIMP's own."""
-    until(lambda: client.status().encoders == ["fake"])
+    until(lambda: client.status().device == "fake")
     gimp.run(
         "import os, sys; sys.path.append(os.path.join(Gimp.directory(), 'plug-ins', 'glaze_gimp'))\n"
         "from glaze_plugin import lock"

@@ -143,7 +143,7 @@ def test_a_shot_shows_the_screen(krita: Krita) -> None:
 
 
 def test_the_daemon_is_the_modules_own(krita: Krita, client: Client, glaze_home: Path) -> None:
-    assert client.status().encoders == ["fake"]
+    assert client.status().device == "fake"
     assert krita.run("__import__('os').environ['GLAZE_HOME']") == str(glaze_home)
 
 
