@@ -300,7 +300,7 @@ class Jobs(Message):
 @message
 @dataclass(frozen=True)
 class Models(Message):
-    """Every encoder that is known. size: bytes to download, None where unknown. here: on the daemon's disk."""
+    """Every encoder that is known. size: bytes to download, None where unknown, about if not exact."""
 
     type = "models"
     listed: ClassVar[dict[str, str]] = {
@@ -308,6 +308,7 @@ class Models(Message):
         "about": "str",
         "licence": "str",
         "size": "int | None",
+        "exact": "bool",
         "here": "bool",
         "on_hub": "bool",
         "gated": "bool",

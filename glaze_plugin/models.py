@@ -17,14 +17,18 @@ STEP_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Model:
-    """An encoder. about: what it stands for. size: bytes to download, None where that is not known. here: whether it is
-    where the pictures are computed. on_hub: whether it can be downloaded. gated: its makers want an account for that.
+    """An encoder.
+
+    about: what it stands for. size: bytes to download, None where that is not known; exact: whether it is just that.
+    here: whether it is where the pictures are computed. on_hub: whether it can be downloaded. gated: its makers
+    want an account for that.
     """
 
     name: str
     about: str
     licence: str
     size: int | None
+    exact: bool
     here: bool
     on_hub: bool
     gated: bool
@@ -121,9 +125,11 @@ class Offer:
         self._changed()
 
 
-def size_words(count: int | None) -> str:
+def size_words(count: int | None, exact: bool = True) -> str:
     """Bytes for people; "" where they are not known."""
-    return "" if count is None else f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
+    if count is None:
+        return ""
+    return ("" if exact else "≈ ") + (f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB")
 
 
 def _pull(client: Client, name: str, listener: Listener) -> Job:

@@ -18,6 +18,7 @@ MODEL = {
     "about": "encoder of Stable Diffusion",
     "licence": "MIT",
     "size": None,
+    "exact": False,
     "here": False,
     "on_hub": True,
     "gated": False,

@@ -31,7 +31,7 @@ def show(as_json: bool) -> None:
         table.add_row(
             one["name"],
             "yes" if one["path"] else "",
-            size_words(one["size"]),
+            size_words(one["size"] or one.get("about_size"), one["size"] is not None),
             f"{one['licence']}{account}",
             one["about"],
         )

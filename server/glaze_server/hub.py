@@ -31,6 +31,7 @@ def facts() -> Iterator[dict[str, Any]]:
             "family": one.family,
             "licence": one.licence,
             "size": one.size,
+            "about_size": one.about_size,
             "tiny": one.tiny,
             "gated": one.gated,
             "memory": one.memory,

@@ -78,6 +78,7 @@ def test_the_list_says_what_each_is_and_asks_no_hub(hub: Hub) -> None:
     assert [name for name, one in found.items() if one.here] == ["embedded"]
     assert found["sd35"].gated and found["sd35"].on_hub
     assert not found["embedded"].on_hub and not found["taesana"].on_hub
+    assert all(one.size for one in found.values() if one.on_hub) and not found["taesd"].exact and found["sd15"].exact
     assert found["sd15"].size == MODELS["sd15"].size and found["sd15"].licence == MODELS["sd15"].licence
     assert hub.asked == []
 

