@@ -3,7 +3,9 @@
 import krita
 from krita import Krita
 
+from .encoders import AUTOMATIC, EncoderChooser, ModelsDialog
 from .qt import Qt, QtCore, QtGui, QtWidgets
+from .stages import stage_words
 from .texts import said, tr
 
 QUALITIES = (("preview", "Quick and weak"), ("standard", "Standard"), ("thorough", "Thorough and slow"))
@@ -27,13 +29,6 @@ def row(*parts):
     return layout
 
 
-def time_left(seconds):
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes:
-        return tr("{minutes} min {seconds} s", minutes=minutes, seconds=rest)
-    return tr("{seconds} s", seconds=rest)
-
-
 class GlazeDocker(krita.DockWidget):
     """One per window. The session and the cloaks belong to the extension and are shared."""
 
@@ -44,7 +39,7 @@ class GlazeDocker(krita.DockWidget):
         super().__init__()
         self.setWindowTitle("Glaze")
         self.session, self.cloaks = self.shared
-        self._cloak = None
+        self._cloak = self._models = None
         self._build()
         self._load()
         self.session.changed.connect(self._show_state)
@@ -111,6 +106,8 @@ class GlazeDocker(krita.DockWidget):
         form.setContentsMargins(0, 0, 0, 0)
         form.addRow(tr("Quality"), self.quality)
         form.addRow(tr("Strength"), self.strength)
+        self.encoder = EncoderChooser(Krita.instance().readSetting(SETTINGS, "encoder", AUTOMATIC))
+        form.addRow(tr("Encoder"), row(self.encoder, self._button("glaze_models", "Get models…", self._get_models)))
         layer = self._button("glaze_layer_button", "Glaze layer", lambda: self.glaze(False))
         selection = self._button("glaze_selection_button", "Glaze selection", lambda: self.glaze(True))
         form.addRow(row(layer, selection))
@@ -180,7 +177,8 @@ class GlazeDocker(krita.DockWidget):
         quality, strength = self.quality.currentData(), self.strength.value()
         Krita.instance().writeSetting(SETTINGS, "quality", quality)
         Krita.instance().writeSetting(SETTINGS, "strength", str(strength))
-        return {"quality": quality, "strength": strength / 100, "want_review": True}
+        Krita.instance().writeSetting(SETTINGS, "encoder", self.encoder.currentData())
+        return {"quality": quality, "strength": strength / 100, "want_review": True, **self.encoder.settings()}
 
     # ---- what the artist does ------------------------------------------------------------------
 
@@ -198,6 +196,10 @@ class GlazeDocker(krita.DockWidget):
             self.session.restart()
         else:
             self.session.wake()
+
+    def _get_models(self):
+        self._models = self._models or ModelsDialog(self.session, self)
+        self._models.open_for()
 
     def _opacity_moved(self):
         self._show_figures()
@@ -234,6 +236,8 @@ class GlazeDocker(krita.DockWidget):
     def _show_state(self):
         """What goes on, in words: with the job that runs, or with the engine."""
         state, client = self.session.state, self.session.client
+        if self.session.status:
+            self.encoder.offer(self.session.status.encoders)
         running = bool(self._cloak) and self._cloak.state in ("running", "inserting")
         if state == "asleep":
             text = tr("The engine sleeps; the first picture wakes it.")
@@ -260,18 +264,9 @@ class GlazeDocker(krita.DockWidget):
         }.get(status.worker, status.worker)
 
     def _stage_words(self):
-        progress = self._cloak.progress
         if self._cloak.state == "inserting":
             return tr("stage inserting")
-        if progress is None:
-            return tr("stage sending")
-        stage = tr(f"stage {progress.stage}")
-        number, count = self._cloak.frame
-        if count > 1:
-            stage = tr("Frame {number} of {count}: {stage}", number=number, count=count, stage=stage)
-        if progress.seconds_left is None:
-            return stage
-        return tr("{stage}, about {time} left", stage=stage, time=time_left(progress.seconds_left))
+        return stage_words(self._cloak.progress, self._cloak.frame)
 
     def _show_cloak(self):
         document = Krita.instance().activeDocument()

@@ -69,11 +69,19 @@ class Session(QtCore.QObject):
             self.wake()
 
     def submit(self, kind, parts, settings, label, listener):
+        return self.do(lambda: self.client.submit(kind, parts, settings, label, listener, keep=True))
+
+    def do(self, what):
+        """Call what tells the daemon something; that is started where none runs."""
         self.wake()
         with self._undisturbed():
-            job = self.client.submit(kind, parts, settings, label, listener, keep=True)
+            answer = what()
         self.step()
-        return job
+        return answer
+
+    def ask_status(self):
+        """Ask what the engine does and has, sooner than by itself."""
+        self._since_status = STATUS_SECONDS
 
     def step(self):
         """Send and receive what can be now."""

@@ -114,6 +114,55 @@ GERMAN = {
     "This layer has no key frames.": "Diese Ebene hat keine Schlüsselbilder.",
     "Frame {number} of {count}: {stage}": "Bild {number} von {count}: {stage}",
     "note projection": "Es wird überzogen, was von der Ebene zu sehen ist.",
+    "Encoder": "Encoder",
+    "automatic": "automatisch",
+    "Get models…": "Modelle holen …",
+    "Models": "Modelle",
+    "These come from the Hugging Face hub. Nothing is downloaded before you press “Download”.": (
+        "Sie kommen vom Hugging Face Hub. Bevor du „Herunterladen“ drückst, wird nichts heruntergeladen."
+    ),
+    "Download": "Herunterladen",
+    "Close": "Schließen",
+    "Size": "Größe",
+    "Licence": "Lizenz",
+    "State": "Stand",
+    "Stands for": "Steht für",
+    "on this computer": "auf diesem Rechner",
+    "on no hub": "auf keinem Hub",
+    "needs an account": "braucht ein Konto",
+    "“{name}” is here now and can be chosen as encoder.": "„{name}“ ist jetzt da und kann als Encoder gewählt werden.",
+    "stage asking the hub": "fragt den Hub",
+    "stage downloading": "lädt herunter",
+    "stage checking what came": "prüft, was gekommen ist",
+    "model offline": "Auf diesem Rechner sind Downloads abgeschaltet (HF_HUB_OFFLINE).",
+    "model needs_token": (
+        "Dieses Modell bekommt nur, wer seiner Lizenz zugestimmt hat: Stimme ihr auf seiner Seite bei "
+        "huggingface.co zu und lege ein Token deines Kontos in die Datei .cache/huggingface/token in deinem "
+        "persönlichen Ordner."
+    ),
+    "model not_found": "Der Hub hat dieses Modell nicht so, wie Glaze es kennt.",
+    "model no_hub": "Was für den Hub antwortet, ist keiner.",
+    "model hub_busy": (
+        "Der Hub ist überlastet; versuche es später noch einmal, dann geht es weiter, wo es aufgehört hat."
+    ),
+    "model hub_error": (
+        "Der Hub hat einen Fehler; versuche es später noch einmal, dann geht es weiter, wo es aufgehört hat."
+    ),
+    "model no_connection": (
+        "Der Hub ist nicht zu erreichen; versuche es noch einmal, dann geht es weiter, wo es aufgehört hat."
+    ),
+    "model disk_full": (
+        "Auf der Platte ist nicht genug Platz; schaffe welchen, dann geht es weiter, wo es aufgehört hat."
+    ),
+    "model checksum": "Was kam, ist nicht die veröffentlichte Datei und wurde verworfen; versuche es noch einmal.",
+    "model busy": "Ein anderes Programm lädt dieses Modell bereits herunter.",
+    "model downloading": "Ein anderer Download läuft; warte, bis er zu Ende ist.",
+    "model download_stopped": (
+        "Der Download brach unerwartet ab; versuche es noch einmal, dann geht es weiter, wo er aufgehört hat."
+    ),
+    "model unknown_job": (
+        "Der Download wurde unterbrochen; versuche es noch einmal, dann geht es weiter, wo er aufgehört hat."
+    ),
 }
 
 JAPANESE = {
@@ -227,6 +276,42 @@ JAPANESE = {
     "This layer has no key frames.": "このレイヤーにキーフレームはありません。",
     "Frame {number} of {count}: {stage}": "フレーム {number}/{count}：{stage}",
     "note projection": "レイヤーの見えている状態を加工します。",
+    "Encoder": "エンコーダー",
+    "automatic": "自動",
+    "Get models…": "モデルを入手…",
+    "Models": "モデル",
+    "These come from the Hugging Face hub. Nothing is downloaded before you press “Download”.": (
+        "モデルは Hugging Face Hub から取得します。「ダウンロード」を押すまで何もダウンロードされません。"
+    ),
+    "Download": "ダウンロード",
+    "Close": "閉じる",
+    "Size": "サイズ",
+    "Licence": "ライセンス",
+    "State": "状態",
+    "Stands for": "対応モデル",
+    "on this computer": "このコンピューターにあり",
+    "on no hub": "ハブになし",
+    "needs an account": "アカウントが必要",
+    "“{name}” is here now and can be chosen as encoder.": "「{name}」を入手しました。エンコーダーとして選べます。",
+    "stage asking the hub": "ハブに問い合わせ中",
+    "stage downloading": "ダウンロード中",
+    "stage checking what came": "内容を確認中",
+    "model offline": "このコンピューターではダウンロードが無効です（HF_HUB_OFFLINE）。",
+    "model needs_token": (
+        "このモデルはライセンスに同意した人だけが入手できます。huggingface.co のモデルのページで同意し、"
+        "アカウントのトークンをホームフォルダーの .cache/huggingface/token に保存してください。"
+    ),
+    "model not_found": "ハブにこのモデルが見つかりません。",
+    "model no_hub": "ハブではないものが応答しました。",
+    "model hub_busy": "ハブが混み合っています。後でもう一度試すと、続きから再開します。",
+    "model hub_error": "ハブでエラーが起きました。後でもう一度試すと、続きから再開します。",
+    "model no_connection": "ハブに接続できません。もう一度試すと、続きから再開します。",
+    "model disk_full": "ディスクの空きが足りません。空きを作ってもう一度試すと、続きから再開します。",
+    "model checksum": "届いた内容が公開されたファイルと違うため破棄しました。もう一度お試しください。",
+    "model busy": "別のプログラムがこのモデルをダウンロード中です。",
+    "model downloading": "別のダウンロードが進行中です。終わるまでお待ちください。",
+    "model download_stopped": "ダウンロードが予期せず止まりました。もう一度試すと、続きから再開します。",
+    "model unknown_job": "ダウンロードが中断されました。もう一度試すと、続きから再開します。",
 }
 
 ENGLISH = {
@@ -248,6 +333,23 @@ ENGLISH = {
     "note projection": "What is visible of the layer is cloaked.",
     "state finished": "finished, not put in",
     "state review": "for review",
+    "model offline": "Downloads are switched off on this computer (HF_HUB_OFFLINE).",
+    "model needs_token": (
+        "This model is given only to those who have accepted its licence: accept it on its page at "
+        "huggingface.co, and put a token of your account into the file .cache/huggingface/token in your home "
+        "folder."
+    ),
+    "model not_found": "The hub does not have this model as Glaze knows it.",
+    "model no_hub": "What answers for the hub is no hub.",
+    "model hub_busy": "The hub is busy; try again later, and the download goes on where it stopped.",
+    "model hub_error": "The hub has a fault; try again later, and the download goes on where it stopped.",
+    "model no_connection": "The hub cannot be reached; try again, and the download goes on where it stopped.",
+    "model disk_full": "There is not enough room on the disk; free some, and the download goes on where it stopped.",
+    "model checksum": "What came is not the published file, so it was thrown away; try again.",
+    "model busy": "Another program downloads this model already.",
+    "model downloading": "Another download is under way; wait until it has ended.",
+    "model download_stopped": "The download stopped unexpectedly; try again, and it goes on where it stopped.",
+    "model unknown_job": "The download was interrupted; try again, and it goes on where it stopped.",
 }
 
 LANGUAGES = {"de": GERMAN, "ja": JAPANESE}
@@ -274,3 +376,8 @@ def said(error):
 def refused(refusal):
     """Why something cannot be cloaked."""
     return tr(f"refused {refusal.code}")
+
+
+def about_model(error):
+    """Why a model was not downloaded, for people without a terminal."""
+    return tr(f"model {error.code}") if f"model {error.code}" in ENGLISH else said(error)

@@ -16,6 +16,8 @@ ENGINE = ROOT / "server" / "glaze_server" / "engine"
 SOURCES = {path.name: path.read_text() for path in ADDON.glob("*.py")}
 SHOWN_BY = {"tr": 0, "_button": 1}
 """Function → which of its arguments is a text."""
+NOT_SHOWN = {"embedded", "not_on_hub", "duplicate_job", "not_yours", "already_ended"}
+"""Errors of downloads to which the window does not lead."""
 
 
 def tables() -> dict[str, dict[str, str]]:
@@ -55,15 +57,21 @@ def found(pattern: str, text: str) -> set[str]:
 
 def used() -> set[str]:
     texts = {text for source in SOURCES.values() for text in literals(source)}
-    texts -= {"state ", "stage ", "note ", "refused "}  # followed by a key
+    texts -= {"state ", "stage ", "note ", "refused ", "model "}  # followed by a key
     everything = "".join(SOURCES.values())
     engine = "".join(path.read_text() for path in ENGINE.glob("*.py"))
-    daemon = (ROOT / "server" / "glaze_server" / "daemon.py").read_text()
+    daemon, downloads, download = (
+        (ROOT / "server" / "glaze_server" / f"{name}.py").read_text() for name in ("daemon", "downloads", "download")
+    )
     texts |= {f"refused {code}" for code in found(r'Refusal\("(\w+)"', everything) | {"colours"}}
     texts |= {f"note {code}" for code in found(r'notes(?:\.append\(| = \[)"(\w+)"', everything)}
     texts |= {f"state {name}" for name in found(r'(?:state =|_end\() ?"(\w+)"', everything)}
     texts |= {f"stage {name}" for name in found(r'\.begin\("([a-z ]+)"', engine)}
-    texts |= {f"stage {name}" for name in found(r'stage="([a-z ]+)"', daemon)}
+    texts |= {f"stage {name}" for name in found(r'stage="([a-z ]+)"', daemon + downloads)}
+    texts |= {f"stage {name}" for name in found(r'stage = "([a-z ]+)" if .* else "[a-z ]+"', downloads)}
+    texts |= {f"stage {name}" for name in found(r'stage = "[a-z ]+" if .* else "([a-z ]+)"', downloads)}
+    codes = found(r'(?:GlazeError|BadInput)\(\s*"(\w+)"', downloads + download)
+    texts |= {f"model {code}" for code in codes - NOT_SHOWN | {"unknown_job"}}
     return texts
 
 
