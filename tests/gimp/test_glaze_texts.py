@@ -16,9 +16,9 @@ ADDON = ROOT / "gimp_addon" / "glaze_gimp"
 PLACES = re.compile(r"{[^}]*}")
 
 
-def tables() -> dict[str, dict[str, str]]:
+def tables(file: Path = ADDON / "glazing" / "texts.py") -> dict[str, dict[str, str]]:
     """The dictionaries of texts.py, read without importing it: that needs GIMP."""
-    tree = ast.parse((ADDON / "glazing" / "texts.py").read_text(encoding="utf-8"))
+    tree = ast.parse(file.read_text(encoding="utf-8"))
     assigned = (node for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict))
     found = {node.targets[0].id: node.value for node in assigned if isinstance(node.targets[0], ast.Name)}
     return {name: ast.literal_eval(found[name]) for name in ("ENGLISH", "GERMAN", "JAPANESE")}
@@ -47,6 +47,15 @@ def test_every_text_is_translated(language: str) -> None:
     assert not (used() | set(tables()["ENGLISH"])) - set(table)
     for text, translated in table.items():
         assert sorted(PLACES.findall(text)) == sorted(PLACES.findall(translated)), text
+
+
+def test_downloads_fail_in_the_same_words_as_in_krita() -> None:
+    """Those of Krita's add-on are compared with what the server says."""
+    other = tables(ROOT / "krita_addon" / "glaze_krita" / "texts.py")
+    for language, table in tables().items():
+        assert {key: text for key, text in table.items() if key.startswith("model ")} == {
+            key: text for key, text in other[language].items() if key.startswith("model ")
+        }
 
 
 def test_no_text_promises_anything() -> None:

@@ -15,6 +15,8 @@ from .texts import tr
 CLIENT = "GIMP"
 STEP_SECONDS = 0.1
 QUALITIES = (("preview", "Quick and weak"), ("standard", "Standard"), ("thorough", "Thorough and slow"))
+AUTOMATIC = "auto"
+"""In the place of an encoder's name: the engine chooses."""
 INSERTING = 0.95
 """Share of a job's progress that has gone by when its result is fetched."""
 
@@ -92,6 +94,16 @@ class Cloak:
     def _fail(self, error: GlazeError) -> None:
         self.error = error
         self._client.forget(self.job)
+
+
+def settings_of(config: Any) -> dict[str, Any]:
+    """What a procedure's arguments say, as a job's settings."""
+    encoder = config.get_property("encoder")
+    return {
+        "quality": config.get_property("quality"),
+        "strength": config.get_property("strength"),
+        **({} if encoder in (None, "", AUTOMATIC) else {"encoders": [encoder]}),
+    }
 
 
 def stage_words(progress: Progress | None) -> str:

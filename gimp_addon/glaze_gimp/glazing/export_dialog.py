@@ -10,10 +10,11 @@ from glaze_plugin.errors import GlazeError
 from . import export, metadata
 from .cloak import Cloak
 from .export import Options, Snapshot
+from .figures import figures
 from .host import Gimp, Gio
 from .layers import Refusal
 from .screen import Gtk
-from .texts import figures, said, tr
+from .texts import said, tr
 from .window import GO, RUNNING, SAVED, Window
 
 PATTERNS = tuple(f"*{suffix}" for suffix in export.EXPORTERS)

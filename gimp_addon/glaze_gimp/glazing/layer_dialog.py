@@ -8,10 +8,11 @@ from glaze_plugin.errors import GlazeError
 
 from . import layers
 from .cloak import Cloak
+from .figures import figures
 from .layers import CLOSED, Capture, Place, Refusal
 from .preview import Picture
 from .screen import Gtk
-from .texts import figures, said, tr
+from .texts import said, tr
 from .window import DROP, ENDED, GO, KEEP, REVIEW, RUNNING, SETUP, Window, scale
 
 

@@ -95,6 +95,9 @@ def _add_settings(procedure: Any) -> None:
     procedure.add_double_argument(
         "strength", tr("_Strength"), "Size of the cloak; 1 uses the whole visual budget", 0.0, 1.0, 1.0, READ_WRITE
     )
+    procedure.add_string_argument(
+        "encoder", tr("E_ncoder"), "Its name, or auto to leave it to the engine", cloak.AUTOMATIC, READ_WRITE
+    )
 
 
 def _add_file(procedure: Any) -> None:
@@ -135,11 +138,6 @@ def _run(procedure: Any, mode: Any, image: Any, drawables: list[Any], config: An
     return procedure.new_return_values(status.EXECUTION_ERROR, error)
 
 
-def settings_of(config: Any) -> dict[str, Any]:
-    """The artist's choice as a job's settings."""
-    return {"quality": config.get_property("quality"), "strength": config.get_property("strength")}
-
-
 def _glaze(mode: Any, image: Any, drawables: list[Any], config: Any) -> tuple[Any, ...] | None:
     chosen, _ = layers.chosen(image, drawables)
     if mode == Gimp.RunMode.INTERACTIVE and export.can_ask():  # the libraries for windows are loaded for them alone
@@ -151,7 +149,7 @@ def _glaze(mode: Any, image: Any, drawables: list[Any], config: Any) -> tuple[An
     try:
         place = Place(image)
         captures.extend(Capture(place, layer) for layer in chosen)
-        done = cloak.wait(captures, settings_of(config), _label(image), _progress(), lambda: place.closed)
+        done = cloak.wait(captures, cloak.settings_of(config), _label(image), _progress(), lambda: place.closed)
         made = layers.put_in(captures)
         return _layer_value(made[0]), _text_value(json.dumps([one.report for one in done]))
     finally:
@@ -172,7 +170,7 @@ def _export(mode: Any, image: Any, drawables: list[Any], config: Any) -> tuple[A
         raise export.exists(target)
     snapshot = export.Snapshot(image, target, config.get_property("convert-indexed"))
     try:
-        (done,) = cloak.wait([snapshot.capture], settings_of(config), _label(image), _progress())
+        (done,) = cloak.wait([snapshot.capture], cloak.settings_of(config), _label(image), _progress())
         snapshot.save(export.Options.of(config))
     finally:
         snapshot.close()

@@ -127,6 +127,55 @@ GERMAN = {
     "refused nothing_visible": "Keine Ebene ist sichtbar, also gibt es nichts zu exportieren.",
     "refused no_selection": "Die Auswahl liegt neben der Ebene.",
     "note projection": "Es wird überzogen, was von der Gruppe zu sehen ist.",
+    "Encoder": "Encoder",
+    "automatic": "automatisch",
+    "Models": "Modelle",
+    "These come from the Hugging Face hub. Nothing is downloaded before you press “Download”.": (
+        "Sie kommen vom Hugging Face Hub. Bevor du „Herunterladen“ drückst, wird nichts heruntergeladen."
+    ),
+    "Size": "Größe",
+    "Licence": "Lizenz",
+    "State": "Stand",
+    "Stands for": "Steht für",
+    "on this computer": "auf diesem Rechner",
+    "on no hub": "auf keinem Hub",
+    "needs an account": "braucht ein Konto",
+    "“{name}” is here now and can be chosen as encoder.": "„{name}“ ist jetzt da und kann als Encoder gewählt werden.",
+    "stage asking the hub": "fragt den Hub",
+    "stage downloading": "lädt herunter",
+    "stage checking what came": "prüft, was gekommen ist",
+    "E_ncoder": "Encode_r",
+    "Get mode_ls…": "Mode_lle holen …",
+    "_Download": "_Herunterladen",
+    "model offline": "Auf diesem Rechner sind Downloads abgeschaltet (HF_HUB_OFFLINE).",
+    "model needs_token": (
+        "Dieses Modell bekommt nur, wer seiner Lizenz zugestimmt hat: Stimme ihr auf seiner Seite bei "
+        "huggingface.co zu und lege ein Token deines Kontos in die Datei .cache/huggingface/token in deinem "
+        "persönlichen Ordner."
+    ),
+    "model not_found": "Der Hub hat dieses Modell nicht so, wie Glaze es kennt.",
+    "model no_hub": "Was für den Hub antwortet, ist keiner.",
+    "model hub_busy": (
+        "Der Hub ist überlastet; versuche es später noch einmal, dann geht es weiter, wo es aufgehört hat."
+    ),
+    "model hub_error": (
+        "Der Hub hat einen Fehler; versuche es später noch einmal, dann geht es weiter, wo es aufgehört hat."
+    ),
+    "model no_connection": (
+        "Der Hub ist nicht zu erreichen; versuche es noch einmal, dann geht es weiter, wo es aufgehört hat."
+    ),
+    "model disk_full": (
+        "Auf der Platte ist nicht genug Platz; schaffe welchen, dann geht es weiter, wo es aufgehört hat."
+    ),
+    "model checksum": "Was kam, ist nicht die veröffentlichte Datei und wurde verworfen; versuche es noch einmal.",
+    "model busy": "Ein anderes Programm lädt dieses Modell bereits herunter.",
+    "model downloading": "Ein anderer Download läuft; warte, bis er zu Ende ist.",
+    "model download_stopped": (
+        "Der Download brach unerwartet ab; versuche es noch einmal, dann geht es weiter, wo er aufgehört hat."
+    ),
+    "model unknown_job": (
+        "Der Download wurde unterbrochen; versuche es noch einmal, dann geht es weiter, wo er aufgehört hat."
+    ),
 }
 
 JAPANESE = {
@@ -243,6 +292,42 @@ JAPANESE = {
     "refused nothing_visible": "表示されているレイヤーがないため、書き出すものがありません。",
     "refused no_selection": "選択範囲がレイヤーの外にあります。",
     "note projection": "グループの見えている状態を加工します。",
+    "Encoder": "エンコーダー",
+    "automatic": "自動",
+    "Models": "モデル",
+    "These come from the Hugging Face hub. Nothing is downloaded before you press “Download”.": (
+        "モデルは Hugging Face Hub から取得します。「ダウンロード」を押すまで何もダウンロードされません。"
+    ),
+    "Size": "サイズ",
+    "Licence": "ライセンス",
+    "State": "状態",
+    "Stands for": "対応モデル",
+    "on this computer": "このコンピューターにあり",
+    "on no hub": "ハブになし",
+    "needs an account": "アカウントが必要",
+    "“{name}” is here now and can be chosen as encoder.": "「{name}」を入手しました。エンコーダーとして選べます。",
+    "stage asking the hub": "ハブに問い合わせ中",
+    "stage downloading": "ダウンロード中",
+    "stage checking what came": "内容を確認中",
+    "E_ncoder": "エンコーダー(_N)",
+    "Get mode_ls…": "モデルを入手(_L)…",
+    "_Download": "ダウンロード(_D)",
+    "model offline": "このコンピューターではダウンロードが無効です（HF_HUB_OFFLINE）。",
+    "model needs_token": (
+        "このモデルはライセンスに同意した人だけが入手できます。huggingface.co のモデルのページで同意し、"
+        "アカウントのトークンをホームフォルダーの .cache/huggingface/token に保存してください。"
+    ),
+    "model not_found": "ハブにこのモデルが見つかりません。",
+    "model no_hub": "ハブではないものが応答しました。",
+    "model hub_busy": "ハブが混み合っています。後でもう一度試すと、続きから再開します。",
+    "model hub_error": "ハブでエラーが起きました。後でもう一度試すと、続きから再開します。",
+    "model no_connection": "ハブに接続できません。もう一度試すと、続きから再開します。",
+    "model disk_full": "ディスクの空きが足りません。空きを作ってもう一度試すと、続きから再開します。",
+    "model checksum": "届いた内容が公開されたファイルと違うため破棄しました。もう一度お試しください。",
+    "model busy": "別のプログラムがこのモデルをダウンロード中です。",
+    "model downloading": "別のダウンロードが進行中です。終わるまでお待ちください。",
+    "model download_stopped": "ダウンロードが予期せず止まりました。もう一度試すと、続きから再開します。",
+    "model unknown_job": "ダウンロードが中断されました。もう一度試すと、続きから再開します。",
 }
 
 ENGLISH = {
@@ -261,6 +346,22 @@ ENGLISH = {
     "note hidden": "The layer is hidden; it is cloaked all the same.",
     "note locked": "The layer is locked; it stays untouched, and the cloak comes above it.",
     "note projection": "What is visible of the group is cloaked.",
+    "model offline": "Downloads are switched off on this computer (HF_HUB_OFFLINE).",
+    "model needs_token": (
+        "This model is given only to those who have accepted its licence: accept it on its page at huggingface.co, "
+        "and put a token of your account into the file .cache/huggingface/token in your home folder."
+    ),
+    "model not_found": "The hub does not have this model as Glaze knows it.",
+    "model no_hub": "What answers for the hub is no hub.",
+    "model hub_busy": "The hub is busy; try again later, and the download goes on where it stopped.",
+    "model hub_error": "The hub has a fault; try again later, and the download goes on where it stopped.",
+    "model no_connection": "The hub cannot be reached; try again, and the download goes on where it stopped.",
+    "model disk_full": "There is not enough room on the disk; free some, and the download goes on where it stopped.",
+    "model checksum": "What came is not the published file, so it was thrown away; try again.",
+    "model busy": "Another program downloads this model already.",
+    "model downloading": "Another download is under way; wait until it has ended.",
+    "model download_stopped": "The download stopped unexpectedly; try again, and it goes on where it stopped.",
+    "model unknown_job": "The download was interrupted; try again, and it goes on where it stopped.",
 }
 
 LANGUAGES = {"de": GERMAN, "ja": JAPANESE}
@@ -284,24 +385,6 @@ def said(error: GlazeError) -> str:
     return " ".join(tr(text) for text in (error.sentence, error.remedy) if text)
 
 
-def figures(report: dict[str, Any], percent: int) -> list[str]:
-    """What was measured at the opacity that is nearest to `percent`, in sentences."""
-    measured = {int(one): figures for one, figures in report["at_opacity"].items()}
-    noise = report["noise_control"]["targeted_shift"].values()
-    percent = min(measured, key=lambda one: abs(one - percent))
-    at = measured[percent]
-    return [
-        tr(
-            "Shift {shift:.2f} at {percent} % opacity; noise as visible as all of it: {noise:.2f}.",
-            shift=at["targeted_shift"],
-            percent=percent,
-            noise=sum(noise) / len(noise),
-        ),
-        tr(
-            "LPIPS {alex:.3f}, largest change {change:.0f} of 255.",
-            alex=at["lpips"],
-            change=255 * at["max_change"],
-        ),
-        tr("Measured, not guaranteed: cloaks of this kind have been broken."),
-        *report["notes"],
-    ]
+def about_model(error: GlazeError) -> str:
+    """Why a model was not downloaded, for people without a terminal."""
+    return tr(f"model {error.code}") if f"model {error.code}" in ENGLISH else said(error)

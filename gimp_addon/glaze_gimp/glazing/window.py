@@ -13,7 +13,8 @@ from glaze_plugin.client import Client
 from glaze_plugin.errors import Cancelled, DaemonUnavailable, GlazeError
 from glaze_plugin.messages import AskStatus, Status
 
-from .cloak import CLIENT, QUALITIES, Cloak
+from .cloak import CLIENT, QUALITIES, Cloak, settings_of
+from .encoders import EncoderChooser, ModelsWindow
 from .host import GLib
 from .screen import GimpUi, Gtk
 from .texts import said, tr
@@ -48,6 +49,7 @@ class Window:
         self.title, self.config = title, config
         self.state = SETUP
         self.cloak: Cloak | None = None
+        self.models: ModelsWindow | None = None
         self.client = Client(CLIENT, ahead=AHEAD)
         self._engine = ""
         self._watch = self._steps = 0
@@ -76,6 +78,13 @@ class Window:
         self.row(tr("_Quality"), self.quality)
         self.strength = scale(10, 100, 100 * self.config.get_property("strength"))
         self.row(tr("_Strength"), self.strength)
+        self.encoder = EncoderChooser(self.config.get_property("encoder"))
+        get = Gtk.Button.new_with_mnemonic(tr("Get mode_ls…"))
+        get.connect("clicked", self._get_models)
+        both = Gtk.Box(spacing=SPACE // 2)
+        both.pack_start(self.encoder.widget, True, True, 0)
+        both.pack_start(get, False, False, 0)
+        self.row(tr("E_ncoder"), both).set_mnemonic_widget(self.encoder.widget)
         self._build_settings()
         self.bar = Gtk.ProgressBar(show_text=True)
         self.page.pack_start(self.bar, False, False, 0)
@@ -155,11 +164,8 @@ class Window:
         """What the artist has chosen, as a job's settings; remembered for the next time."""
         self.config.set_property("quality", self.quality.get_active_id())
         self.config.set_property("strength", self.strength.get_value() / 100)
-        return {
-            "quality": self.config.get_property("quality"),
-            "strength": self.config.get_property("strength"),
-            "want_review": True,
-        }
+        self.config.set_property("encoder", self.encoder.chosen)
+        return {**settings_of(self.config), "want_review": True}
 
     def say(self, sentence: str) -> None:
         self.sentence.set_text(sentence)
@@ -242,6 +248,10 @@ class Window:
             self._drop()
             self.close()
 
+    def _get_models(self, _: Any) -> None:
+        if self.models is None or not self.models.open:
+            self.models = ModelsWindow(self.client, self.dialog, self.step, self.encoder.offer)
+
     def _retry(self, _: Any) -> None:
         if self._unusable:
             try:
@@ -275,6 +285,7 @@ class Window:
             self.retry.set_visible(troubled)
 
     def _heard(self, status: Status) -> None:
+        self.encoder.offer(status.encoders)
         self._engine = {
             "ready": tr("Ready on {device}", device=status.device),
             "starting": tr("The engine is starting."),
@@ -286,6 +297,8 @@ class Window:
         if self._steps % STATUS_STEPS == 0 and self.client.link:
             self.client.ask(AskStatus(), Status, self._heard)
         self._steps += 1
+        if self.models:
+            self.models.look()
         if self._steps % RETRY_STEPS == 0 and self.client.error:
             self.client.retry()
         self.step()
