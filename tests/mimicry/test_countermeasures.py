@@ -15,6 +15,7 @@ from glaze_plugin.errors import GlazeError
 from glaze_server.engine.device import CPU
 from glaze_server.engine.lpips_distance import Lpips
 from glaze_server.mimicry import detection, upscaling
+from glaze_server.mimicry.cleaner import guided
 from glaze_server.mimicry.countermeasures import ALLOWED, COUNTERMEASURES, ROBUST, SIMILARITY, impress
 from glaze_server.mimicry.stable import Stable
 from tests.engine.conftest import signs
@@ -70,13 +71,25 @@ def test_impress_lowers_what_it_is_to_lower(two: Tensor, trip: Trip) -> None:
     assert objective(impress(x, trip)) < 0.9 * objective(x)
 
 
-def test_the_bilateral_filter_takes_noise_and_leaves_an_edge(trip: Trip) -> None:
+def test_the_cleaner_takes_noise_and_leaves_an_edge(trip: Trip) -> None:
     edge = torch.full((1, 3, 64, 64), 0.2)
     edge[..., 32:] = 0.8
     noisy = edge + 4 / 255 * signs(edge.shape)
-    left = COUNTERMEASURES["bilateral"](noisy, 0, trip) - edge
+    left = COUNTERMEASURES["cleaner"](noisy, 0, trip) - edge
     assert float(left.square().mean()) < 0.3 * float((noisy - edge).square().mean())
     assert float(left[..., 30:34].abs().max()) < 0.1
+
+
+def test_the_guided_filter_keeps_what_follows_its_guide_and_averages_what_does_not() -> None:
+    guide = torch.rand(1, 3, 40, 50, generator=torch.Generator().manual_seed(1))
+    mixed = torch.einsum("ij,njhw->nihw", torch.tensor([[0.2, 0.5, 0.1], [0.3, 0, 0.4], [0.1, 0.1, 0.6]]), guide) + 0.1
+    torch.testing.assert_close(guided(guide, mixed), mixed, rtol=0, atol=2 / 255)
+    flat = torch.full_like(guide, 0.5)
+    one = torch.zeros(1, 3, 40, 50)
+    one[..., 19, 29] = 1
+    spread = guided(flat, one)
+    assert float(spread[0, 0, 19, 29]) == pytest.approx(81 / 81**2, rel=1e-3)
+    assert float(spread[0, 0, 19, 29 + 9]) == 0 and float(spread.sum()) == pytest.approx(3, rel=1e-3)
 
 
 def test_upscaling_runs_or_says_why_not(two: Tensor, trip: Trip) -> None:

@@ -93,26 +93,31 @@ BILATERAL_SPACE = 8.0
 BILATERAL_COLOUR = 8 / 255
 
 
-def _bilateral(x: Tensor) -> Tensor:
-    """The bilateral filter (Tomasi & Manduchi, ICCV 1998) as cloak removers use it: many rounds with a narrow range.
+def bilateral(x: Tensor) -> Tensor:
+    """One round of the bilateral filter (Tomasi & Manduchi, ICCV 1998) as OpenCV computes it, not rounded.
 
-    Diameter 5 px, sigma 8 px in space and 8/255 in colour (sum over channels), rounded to 8 bits after each round.
+    Diameter 5 px, sigma 8 px in space and 8/255 in colour (sum over channels).
     """
     height, width = x.shape[-2:]
     reach = range(-BILATERAL_RADIUS, BILATERAL_RADIUS + 1)
     offsets = [(row, column) for row in reach for column in reach if 0 < row**2 + column**2 <= BILATERAL_RADIUS**2]
+    padded = F.pad(x, (BILATERAL_RADIUS,) * 4, mode="reflect")
+    total, weights = x.clone(), torch.ones_like(x[:, :1])
+    for row, column in offsets:
+        top, left = BILATERAL_RADIUS + row, BILATERAL_RADIUS + column
+        other = padded[..., top : top + height, left : left + width]
+        apart = (other - x).abs().sum(1, keepdim=True) / BILATERAL_COLOUR
+        near = (row**2 + column**2) / BILATERAL_SPACE**2
+        weight = torch.exp(-(apart.square() + near) / 2)
+        total += weight * other
+        weights += weight
+    return total / weights
+
+
+def _bilateral(x: Tensor) -> Tensor:
+    """The bilateral filter as cloak removers use it: many rounds with a narrow range, rounded to 8 bits after each."""
     for _ in range(BILATERAL_ROUNDS):
-        padded = F.pad(x, (BILATERAL_RADIUS,) * 4, mode="reflect")
-        total, weights = x.clone(), torch.ones_like(x[:, :1])
-        for row, column in offsets:
-            top, left = BILATERAL_RADIUS + row, BILATERAL_RADIUS + column
-            other = padded[..., top : top + height, left : left + width]
-            apart = (other - x).abs().sum(1, keepdim=True) / BILATERAL_COLOUR
-            near = (row**2 + column**2) / BILATERAL_SPACE**2
-            weight = torch.exp(-(apart.square() + near) / 2)
-            total += weight * other
-            weights += weight
-        x = rounded(total / weights)
+        x = rounded(bilateral(x))
     return x
 
 

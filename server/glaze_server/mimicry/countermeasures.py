@@ -17,6 +17,7 @@ from glaze_server.engine.lpips_distance import Lpips
 from glaze_server.engine.pixels import rounded
 from glaze_server.engine.survival import ALL_TRANSFORMS, Transform, resized
 from glaze_server.mimicry import upscaling
+from glaze_server.mimicry.cleaner import cleaned
 
 RoundTrip = Callable[[Tensor], Tensor]
 """decode(encode(x)) of pictures (N, 3, H, W) in [0, 1], near [0, 1]; gradients pass."""
@@ -103,7 +104,7 @@ COUNTERMEASURES: Mapping[str, Countermeasure] = {
     "resize": _smaller,
     "blur": _each(ALL_TRANSFORMS["blur"]),
     "crop": _cropped,
-    "bilateral": _each(ALL_TRANSFORMS["bilateral"]),
+    "cleaner": _each(cleaned),
     "autoencoder": _through_the_autoencoder,
     "impress": _impress,
     "upscale": _upscaled,
