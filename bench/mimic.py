@@ -64,6 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--others", type=Path, help="folder of another artist's pictures")
     parser.add_argument("--seeds", type=int, help="runs of each kind")
     parser.add_argument("--counter", nargs="*", default=[], help="countermeasures")
+    parser.add_argument("--remover", type=Path, help="file of bench.remover: a further countermeasure")
     parser.add_argument("--quick", action="store_true", help="a small run, into out/ instead of docs/")
     options = parser.parse_args(arguments)
     work = WORK / ("quick" if options.quick else "full")
@@ -82,6 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
         "generator": name,
         "seeds": options.seeds,
         "counters": options.counter,
+        "remover": str(options.remover) if options.remover else None,
         "quick": options.quick,
         "foreign": not options.quick,
     }

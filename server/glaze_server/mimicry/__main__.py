@@ -1,12 +1,14 @@
 """`python -m glaze_server.mimicry ORDER`: one study, told of in JSON lines. `glaze evaluate` runs it.
 
 ORDER is JSON: pictures and others (paths), out, generator, and of a Plan: shares, seeds, samples, steps, style,
-quick, counters, foreign (an arm cloaked against the embedded encoder). Lines:
+quick, counters, foreign (an arm cloaked against the embedded encoder), remover (the file of a trained one, which is
+tried as a further countermeasure). Lines:
 {"stage": …, "step": …, "steps": …}, {"report": …, "page": path, "verdict": […]}, and {"error": …}, which is the last.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
 import time
@@ -22,7 +24,7 @@ from glaze_plugin.raster import RasterFormat
 from glaze_server.engine import device, encoders, painters
 from glaze_server.engine.device import Compute
 from glaze_server.engine.stock import DEFAULT
-from glaze_server.mimicry import portfolio, report, study
+from glaze_server.mimicry import portfolio, remover, report, study
 from glaze_server.mimicry.arms import Plan
 from glaze_server.mimicry.countermeasures import COUNTERMEASURES
 from glaze_server.mimicry.generator import FineTuning, Generator
@@ -86,6 +88,8 @@ def plan(order: dict[str, Any], tuning: Mapping[str, FineTuning]) -> Plan:
             samples=10,
             quality="preview",
         )
+    if order.get("remover") and remover.REMOVER not in chosen.counters:
+        chosen = replace(chosen, counters=(*chosen.counters, remover.REMOVER))
     if order.get("shares"):
         chosen = replace(chosen, shares=tuple(order["shares"]))
     for name in ("seeds", "samples"):
@@ -101,7 +105,12 @@ def evaluate(order: dict[str, Any]) -> None:
     compute = Compute(device.choose())
     made = generator(order["generator"], compute.device)
     wanted = plan(order, made.tuning)
-    wanted.check(list(COUNTERMEASURES))
+    counters, learned = dict(COUNTERMEASURES), ""
+    if order.get("remover"):
+        file = Path(order["remover"])
+        counters[remover.REMOVER] = remover.countermeasure(remover.load(file).to(compute.device.name))
+        learned = hashlib.sha256(file.read_bytes()).hexdigest()
+    wanted.check(list(counters))
     side = made.side
     reporter = _Lines()
     paths = [Path(path) for path in order["pictures"]]
@@ -124,8 +133,9 @@ def evaluate(order: dict[str, Any]) -> None:
         reporter=reporter,
         compute=compute,
         others=portfolio.read(others, side, lambda: None) if others else None,
-        countermeasures=COUNTERMEASURES,
+        countermeasures=counters,
         genres=study.known_genres(compute.notes),
+        remover=learned,
     )
     found = report.write(one, one.run())
     say({"report": found, "page": str(one.kept.folder / "report.html"), "verdict": report.verdict(found)})

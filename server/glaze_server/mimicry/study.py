@@ -61,6 +61,7 @@ class Study:
     """judges: encoders that the cloak is computed against. others: another artist's pictures, (N, 3, side, side).
 
     foreign: encoders that the cloak of one more arm is computed against.
+    remover: SHA-256 of the trained remover's file among the countermeasures, "" for none.
     """
 
     generator: Generator
@@ -74,6 +75,7 @@ class Study:
     foreign: Sequence[Encoder] = ()
     countermeasures: Mapping[str, Countermeasure] = field(default_factory=dict)
     genres: Genres | None = None
+    remover: str = ""
 
     @property
     def more(self) -> list[str]:
@@ -113,6 +115,7 @@ class Study:
                     "foreign": [judge.name for judge in self.foreign],
                     "pictures": digest.hexdigest(),
                     "plan": asdict(self.plan),
+                    **({"remover": self.remover} if self.remover else {}),
                 }
             )
         )
