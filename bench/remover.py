@@ -10,7 +10,6 @@ import argparse
 import random
 import sys
 import time
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from bench.cloakbench import home
 from bench.mimic import WORK
+from glaze_plugin import places
 from glaze_plugin.errors import BadInput, GlazeError
 from glaze_server.engine import device, encoders, measure, styles
 from glaze_server.engine.device import Compute
@@ -30,12 +30,11 @@ from glaze_server.engine.settings import QUALITIES
 from glaze_server.engine.statistics import Estimate, estimate
 from glaze_server.engine.stock import DEFAULT
 from glaze_server.engine.survival import unchanged
-from glaze_server.engine.training.pictures import fetch_packages, originals
 from glaze_server.engine.transfer import transfer
 from glaze_server.mimicry import cleaner, remover
 from glaze_server.mimicry.kept import Kept
 from glaze_server.mimicry.minimimic import autoencoder
-from glaze_server.mimicry.minimimic.latents import MOST, SIDE, crops
+from glaze_server.mimicry.minimimic.latents import SIDE, cut
 from glaze_server.mimicry.pairs import Pairs, pairs
 
 FILE = "remover.safetensors"
@@ -57,18 +56,13 @@ def gathered(packages: Path, folder: Path, side: int) -> Tensor:
     """
     file = folder / f"crops-{side}.safetensors"
     if not file.exists():
-        dice, taken, found = random.Random(SEED), Counter[str](), []
-        for package, pixels, _ in originals(fetch_packages(packages)):
-            if taken[package] < MOST:
-                taken[package] += 1
-                (crop,) = crops(pixels, 1, side, dice)
-                found.append(torch.from_numpy(to_8bit(crop)).permute(2, 0, 1))
+        dice = random.Random(SEED)
+        found = [torch.from_numpy(to_8bit(crop)).permute(2, 0, 1) for _, (crop,) in cut(packages, 1, side, dice)]
         if not found:
             raise BadInput("no_pictures", "There are no pictures to learn from.")
         dice.shuffle(found)
-        beside = file.with_name(f"{file.name}.part")
-        save_file({"crops": torch.stack(found)}, beside)
-        beside.replace(file)
+        with places.whole(file) as beside:
+            save_file({"crops": torch.stack(found)}, beside)
     return load_file(file)["crops"] / 255
 
 

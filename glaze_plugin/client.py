@@ -289,10 +289,10 @@ class Client:
         return job
 
     def status(self) -> Status:
-        return self._ask(AskStatus(), Status)
+        return self.answer(AskStatus(), Status)
 
     def jobs(self) -> list[dict[str, Any]]:
-        return self._ask(ListJobs(), Jobs).jobs
+        return self.answer(ListJobs(), Jobs).jobs
 
     def cancel_job(self, id: str) -> None:
         """Cancel a job, whoever submitted it, and wait until it has ended. Raises BadInput where it is not open."""
@@ -308,11 +308,11 @@ class Client:
 
     def shutdown(self) -> None:
         """Ask the daemon to stop and wait until it says goodbye."""
-        self._ask(Shutdown(), Goodbye)
+        self.answer(Shutdown(), Goodbye)
 
     # ---- inner workings --------------------------------------------------------------------------
 
-    def _ask(self, question: Message, kind: type[Answer]) -> Answer:
+    def answer(self, question: Message, kind: type[Answer]) -> Answer:
         answers: list[Answer] = []
         self.ask(question, kind, answers.append)
         self._until(lambda: bool(answers))

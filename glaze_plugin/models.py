@@ -33,10 +33,24 @@ class Model:
     on_hub: bool
     gated: bool
 
+    @property
+    def to_be_had(self) -> bool:
+        """Whether it can be downloaded and is not there yet."""
+        return self.on_hub and not self.here
+
+    @property
+    def state(self) -> str:
+        """For a list; a text of `texts`."""
+        if self.here:
+            return "on this computer"
+        if not self.on_hub:
+            return "on no hub"
+        return "needs an account" if self.gated else ""
+
 
 def models(client: Client) -> list[Model]:
     """All that the daemon knows. Raises DaemonUnavailable."""
-    return _told(client._ask(AskModels(), Models))
+    return _told(client.answer(AskModels(), Models))
 
 
 def pull(

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from glaze_plugin.errors import DaemonUnavailable
@@ -66,16 +68,23 @@ def artist() -> Path:
     return _place("artist", "XDG_DATA_HOME", ".local/share", "Library/Application Support") / "style.json"
 
 
-def write_json(path: Path, content: object) -> None:
-    """Write a file that only this user can read, whole or not at all."""
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A file beside `path` to write to; it replaces that when all went well and vanishes otherwise."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        with open(descriptor, "w", encoding="utf-8") as file:
-            json.dump(content, file)
+        yield beside
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: object) -> None:
+    """Write a file that only this user can read, whole or not at all."""
+    with whole(path) as beside:
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "w", encoding="utf-8") as file:
+            json.dump(content, file)
 
 
 def private(folder: Path) -> Path:

@@ -397,7 +397,7 @@ def test_another_programs_job() -> None:
             m.Cancel(job=job),
             m.Cancel(job=uuid.uuid4().hex),
         ):
-            answer = theirs._ask(msg, m.Refused)
+            answer = theirs.answer(msg, m.Refused)
             assert answer.code == ("not_yours" if answer.job == job else "unknown_job")
         assert collect(mine, submitted).parts["result"] == expected(JOB["picture"], 1)
         assert collect(theirs, submitted).parts["result"] == expected(JOB["picture"], 1)

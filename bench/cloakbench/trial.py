@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from bench.cloakbench.machine import PeakMemory
 from bench.cloakbench.methods import Method
 from bench.cloakbench.task import Stop, Task
+from glaze_plugin import places
 
 MARKS = (5, 10, 20, 50, 100, 150, 500)
 """Iterations after which a traced method's δ is kept."""
@@ -50,10 +51,9 @@ class Trial:
         """Keep what a later target needs of it; marks are left out."""
         facts = {"iterations": self.iterations, "seconds": self.seconds, "memory": self.memory}
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f"{path.name}.new")
         tensors = {"delta": self.delta.contiguous(), "in_time": self.in_time.contiguous().clone()}
-        save_file(tensors, beside, {"facts": json.dumps(facts)})
-        beside.replace(path)
+        with places.whole(path) as beside:
+            save_file(tensors, beside, {"facts": json.dumps(facts)})
 
     @classmethod
     def load(cls, path: Path) -> Trial:

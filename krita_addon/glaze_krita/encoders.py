@@ -147,21 +147,15 @@ class ModelsDialog(QtWidgets.QDialog):
 
     def _show_buttons(self):
         chosen = self._chosen()
-        self.download.setEnabled(bool(chosen and chosen.on_hub and not chosen.here and not self.offer.job))
+        self.download.setEnabled(bool(chosen and chosen.to_be_had and not self.offer.job))
         self.stop.setVisible(self.offer.job is not None)
 
     def _show_list(self):
         chosen = self._chosen()
         self.list.clear()
         for one in self.offer.models or []:
-            if one.here:
-                state = tr("on this computer")
-            elif not one.on_hub:
-                state = tr("on no hub")
-            else:
-                state = tr("needs an account") if one.gated else ""
             size = size_words(one.size, one.exact)
-            item = QtWidgets.QTreeWidgetItem([one.name, size, one.licence, state, one.about])
+            item = QtWidgets.QTreeWidgetItem([one.name, size, one.licence, tr(one.state), one.about])
             self.list.addTopLevelItem(item)
             if chosen and one.name == chosen.name:
                 self.list.setCurrentItem(item)

@@ -30,7 +30,6 @@ class Ready(Message):
 
     type = "ready"
     device: str
-    encoders: list[str]
     styles: list[str]
 
 

@@ -19,7 +19,7 @@ from PIL import Image
 
 from glaze_plugin.errors import Cancelled, GlazeError
 from glaze_plugin.raster import CHANNEL_ORDERS, RasterFormat
-from glaze_server.engine import aim, artist, device, measure, progress, styles, tasks
+from glaze_server.engine import aim, artist, device, measure, progress, stock, styles, tasks
 from glaze_server.engine.budget import Budget, Eye
 from glaze_server.engine.pixels import from_8bit
 from glaze_server.engine.progress import Paused
@@ -497,7 +497,7 @@ def test_a_device_that_cannot_be_used_fails_the_job_and_not_the_worker(
 def test_this_machines_abilities_are_told() -> None:
     abilities = tasks.abilities()
     assert abilities["device"] == str(device.choose())
-    assert "embedded" in abilities["encoders"]
+    assert "embedded" in stock.available()
     assert abilities["styles"] == list(styles.STYLES)
 
 

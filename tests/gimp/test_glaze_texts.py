@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from glaze_plugin import texts
 from tests.conftest import ROOT
 from tests.gimp.conftest import StartGimp
 
@@ -17,27 +18,27 @@ PLACES = re.compile(r"{[^}]*}")
 
 
 def tables(file: Path = ADDON / "glazing" / "texts.py") -> dict[str, dict[str, str]]:
-    """The dictionaries of texts.py, read without importing it: that needs GIMP."""
+    """The dictionaries of texts.py, read without importing it, which needs GIMP, and what all add-ons share."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     assigned = (node for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict))
     found = {node.targets[0].id: node.value for node in assigned if isinstance(node.targets[0], ast.Name)}
-    return {name: ast.literal_eval(found[name]) for name in ("ENGLISH", "GERMAN", "JAPANESE")}
+    return {name: getattr(texts, name) | ast.literal_eval(found[name]) for name in ("ENGLISH", "GERMAN", "JAPANESE")}
 
 
 def used() -> set[str]:
     """What `tr` is called with, and what stands in tables of choices for it."""
-    texts = set()
+    shown = set()
     for path in (ADDON / "glazing").glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "tr":
-                texts |= {one.value for one in node.args if isinstance(one, ast.Constant)}
+                shown |= {one.value for one in node.args if isinstance(one, ast.Constant)}
             elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) in ("QUALITIES", "CHOICES", "VIEWS"):
                 assert isinstance(node.value, ast.Tuple)
-                texts |= {ast.literal_eval(pair.elts[1]) for pair in node.value.elts if isinstance(pair, ast.Tuple)}
+                shown |= {ast.literal_eval(pair.elts[1]) for pair in node.value.elts if isinstance(pair, ast.Tuple)}
             elif isinstance(node, ast.FunctionDef) and node.name == "_answers":
                 pairs = (one for one in ast.walk(node) if isinstance(one, ast.Tuple))
-                texts |= {one.value for pair in pairs for one in pair.elts if isinstance(one, ast.Constant)}
-    return {text for text in texts if isinstance(text, str)}
+                shown |= {one.value for pair in pairs for one in pair.elts if isinstance(one, ast.Constant)}
+    return {text for text in shown if isinstance(text, str)}
 
 
 @pytest.mark.parametrize("language", ["GERMAN", "JAPANESE"])

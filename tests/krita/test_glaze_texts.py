@@ -9,6 +9,7 @@ from string import Formatter
 
 import pytest
 
+from glaze_plugin import texts
 from tests.conftest import ROOT
 
 ADDON = ROOT / "krita_addon" / "glaze_krita"
@@ -21,10 +22,10 @@ NOT_SHOWN = {"embedded", "not_on_hub", "duplicate_job", "not_yours", "already_en
 
 
 def tables() -> dict[str, dict[str, str]]:
-    """GERMAN, JAPANESE and ENGLISH."""
+    """GERMAN, JAPANESE and ENGLISH, with what all add-ons share."""
     assigned = (node for node in ast.parse(SOURCES["texts.py"]).body if isinstance(node, ast.Assign))
     return {
-        str(target.id): ast.literal_eval(node.value)
+        str(target.id): getattr(texts, str(target.id)) | ast.literal_eval(node.value)
         for node in assigned
         for target in node.targets
         if isinstance(target, ast.Name) and target.id in ("GERMAN", "JAPANESE", "ENGLISH")
@@ -56,23 +57,23 @@ def found(pattern: str, text: str) -> set[str]:
 
 
 def used() -> set[str]:
-    texts = {text for source in SOURCES.values() for text in literals(source)}
-    texts -= {"state ", "stage ", "note ", "refused ", "model "}  # followed by a key
+    shown = {text for source in SOURCES.values() for text in literals(source)}
+    shown -= {"state ", "stage ", "note ", "refused ", "model "}  # followed by a key
     everything = "".join(SOURCES.values())
     engine = "".join(path.read_text() for path in ENGINE.glob("*.py"))
     daemon, downloads, download = (
         (ROOT / "server" / "glaze_server" / f"{name}.py").read_text() for name in ("daemon", "downloads", "download")
     )
-    texts |= {f"refused {code}" for code in found(r'Refusal\("(\w+)"', everything) | {"colours"}}
-    texts |= {f"note {code}" for code in found(r'notes(?:\.append\(| = \[)"(\w+)"', everything)}
-    texts |= {f"state {name}" for name in found(r'(?:state =|_end\() ?"(\w+)"', everything)}
-    texts |= {f"stage {name}" for name in found(r'\.begin\("([a-z ]+)"', engine)}
-    texts |= {f"stage {name}" for name in found(r'stage="([a-z ]+)"', daemon + downloads)}
-    texts |= {f"stage {name}" for name in found(r'stage = "([a-z ]+)" if .* else "[a-z ]+"', downloads)}
-    texts |= {f"stage {name}" for name in found(r'stage = "[a-z ]+" if .* else "([a-z ]+)"', downloads)}
+    shown |= {f"refused {code}" for code in found(r'Refusal\("(\w+)"', everything) | {"colours"}}
+    shown |= {f"note {code}" for code in found(r'notes(?:\.append\(| = \[)"(\w+)"', everything)}
+    shown |= {f"state {name}" for name in found(r'(?:state =|_end\() ?"(\w+)"', everything)}
+    shown |= {f"stage {name}" for name in found(r'\.begin\("([a-z ]+)"', engine)}
+    shown |= {f"stage {name}" for name in found(r'stage="([a-z ]+)"', daemon + downloads)}
+    shown |= {f"stage {name}" for name in found(r'stage = "([a-z ]+)" if .* else "[a-z ]+"', downloads)}
+    shown |= {f"stage {name}" for name in found(r'stage = "[a-z ]+" if .* else "([a-z ]+)"', downloads)}
     codes = found(r'(?:GlazeError|BadInput)\(\s*"(\w+)"', downloads + download)
-    texts |= {f"model {code}" for code in codes - NOT_SHOWN | {"unknown_job"}}
-    return texts
+    shown |= {f"model {code}" for code in codes - NOT_SHOWN | {"unknown_job"}}
+    return shown
 
 
 @pytest.mark.parametrize("language", ["GERMAN", "JAPANESE"])
@@ -98,7 +99,7 @@ def placeholders(text: str) -> list[tuple[str, str | None]]:
 
 def test_no_translation_is_without_use() -> None:
     others = {text for text in TABLES["GERMAN"] if "daemon" in text} | {"stage waiting"}  # said by glaze_plugin
-    client = "".join(path.read_text() for path in (ROOT / "glaze_plugin").glob("*.py"))
+    client = "".join(path.read_text() for path in (ROOT / "glaze_plugin").glob("*.py") if path.name != "texts.py")
     assert {text for text in set(TABLES["GERMAN"]) - used() - others if text not in client} == set()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import diffusers
@@ -16,7 +17,8 @@ from glaze_server.engine.device import CPU
 from glaze_server.engine.lpips_distance import Lpips
 from glaze_server.mimicry import detection, upscaling
 from glaze_server.mimicry.cleaner import guided
-from glaze_server.mimicry.countermeasures import ALLOWED, COUNTERMEASURES, ROBUST, SIMILARITY, impress
+from glaze_server.mimicry.countermeasures import ALLOWED, COUNTERMEASURES, NOISE, ROBUST, SIMILARITY, impress, tuned
+from glaze_server.mimicry.generator import FineTuning
 from glaze_server.mimicry.stable import Stable
 from tests.engine.conftest import signs
 
@@ -106,3 +108,9 @@ def test_noisy_pictures_are_found_and_like_ones_are_not(pictures: Tensor) -> Non
     chances = [detection.auc(*np.random.default_rng(seed).normal(size=(2, 30)).tolist()) for seed in range(20)]
     assert sum(chance.low < 0.5 < chance.high for chance in chances) >= 17
     assert detection.auc([1, 2], [1]).mean == 0.25  # a tie is half
+
+
+def test_robust_training_alone_changes_how_a_mimic_fine_tunes() -> None:
+    how = FineTuning("lora", steps=3)
+    assert tuned(how, ROBUST) == replace(how, noise=NOISE)
+    assert {tuned(how, name) for name in ("", *HERE) if name != ROBUST} == {how}

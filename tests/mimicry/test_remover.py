@@ -22,6 +22,7 @@ from glaze_server.engine.pixels import rounded
 from glaze_server.mimicry import remover
 from glaze_server.mimicry.__main__ import main
 from glaze_server.mimicry.kept import Kept
+from glaze_server.mimicry.minimimic import latents
 from glaze_server.mimicry.minimimic.latents import crops
 from glaze_server.mimicry.pairs import Pairs, pairs
 from tests.engine.conftest import nothing, refusal
@@ -173,7 +174,7 @@ def test_the_command_makes_pairs_trains_and_measures(
     unpacked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("GLAZE_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(bench, "fetch_packages", lambda work: unpacked)
+    monkeypatch.setattr(latents, "fetch_packages", lambda work: unpacked)
     monkeypatch.setattr(bench, "HELD_OUT", 2)
     work = ["--work", str(tmp_path), "--side", "32", "--quality", "preview", "--encoder", "embedded", "--minutes", "0"]
     assert bench.main(work) == 2

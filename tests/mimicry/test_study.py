@@ -12,10 +12,14 @@ from typing import Any, cast
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from glaze_plugin.errors import Cancelled, GlazeError
+from glaze_server.engine.encoders import STRIDE, Encoder
 from glaze_server.mimicry import report
 from glaze_server.mimicry.arms import Arm
+from glaze_server.mimicry.countermeasures import COUNTERMEASURES, NOISE, ROBUST
+from glaze_server.mimicry.generator import FineTuning
 from glaze_server.mimicry.study import FIGURES, Study
 from tests.engine.conftest import Recorder, refusal
 from tests.mimicry.conftest import PLAN
@@ -76,6 +80,43 @@ def test_shares_mix_clean_and_cloaked_and_controls_keep_to_the_budget(
     for changed in (whole, noise):
         assert 0 < float((changed - clean).abs().max()) <= 16 / 255 + 1e-6
     assert torch.allclose(study.pictures(Arm("cloak", 100, "invert"), 0), 1 - whole, atol=1e-6)
+
+
+class Learner:
+    """A generator that only notes what it is to learn from, and how."""
+
+    name, side = "learner", 64
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[Tensor, FineTuning]] = []
+
+    def finetune(self, pictures: Tensor, captions: object, how: FineTuning, seed: int, tick: object) -> Learner:
+        self.seen.append((pictures, how))
+        return self
+
+    def round_trip(self, pictures: Tensor) -> Tensor:
+        return pictures
+
+    def generate(self, prompts: list[str], seed: int, tick: object) -> Tensor:
+        return torch.rand(len(prompts), 3, self.side, self.side, generator=torch.Generator().manual_seed(seed))
+
+
+def test_a_cloak_against_another_encoder_and_robust_training_have_arms(begin: Begin, tmp_path: Path) -> None:
+    learner = Learner()
+    plan = replace(PLAN, seeds=1, counters=(ROBUST,))
+    other = Encoder("other", nn.AvgPool2d(STRIDE))
+    study = begin(tmp_path, generator=learner, plan=plan, foreign=[other], countermeasures=COUNTERMEASURES)
+    found = report.write(study, study.run())
+    arms = list(found["ways"]["lora"]["arms"])
+    assert arms == ["clean", "cloak-100", "foreign", "noise", "blend", "cloak-100+robust"]
+    assert found["depends_on"]["foreign"] == ["other"]
+    seen = dict(zip(arms, learner.seen, strict=True))
+    assert [how.noise for _, how in seen.values()] == [0, 0, 0, 0, 0, NOISE]
+    clean, cloak, foreign, robust = (seen[name][0] for name in ("clean", "cloak-100", "foreign", "cloak-100+robust"))
+    assert not torch.equal(foreign, cloak) and not torch.equal(foreign, clean) and torch.equal(robust, cloak)
+    assert 0 < float((foreign - clean).abs().max()) <= 16 / 255 + 1e-6
+    page = (tmp_path / "report.html").read_text()
+    assert "clean, cloaked, noise, blend, cloaked against the embedded encoder alone" in page
 
 
 @pytest.fixture

@@ -152,7 +152,7 @@ class ModelsWindow:
 
     def _show_buttons(self) -> None:
         chosen, running = self._chosen(), self.offer.job is not None
-        self.buttons[GET].set_sensitive(bool(chosen and chosen.on_hub and not chosen.here and not running))
+        self.buttons[GET].set_sensitive(bool(chosen and chosen.to_be_had and not running))
         self.buttons[STOP].set_visible(running)
         self.buttons[Gtk.ResponseType.CLOSE].set_visible(not running)
 
@@ -161,15 +161,7 @@ class ModelsWindow:
         names = [one.name for one in self.offer.models or []]
         self.rows.clear()
         for one in self.offer.models or []:
-            self.rows.append([one.name, size_words(one.size, one.exact), one.licence, _state(one), one.about])
+            self.rows.append([one.name, size_words(one.size, one.exact), one.licence, tr(one.state), one.about])
         if names:
             self.list.set_cursor(names.index(chosen.name) if chosen and chosen.name in names else 0)
             self.list.grab_focus()
-
-
-def _state(one: Model) -> str:
-    if one.here:
-        return tr("on this computer")
-    if not one.on_hub:
-        return tr("on no hub")
-    return tr("needs an account") if one.gated else ""

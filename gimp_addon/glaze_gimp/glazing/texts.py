@@ -2,64 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from glaze_plugin.errors import GlazeError
+from glaze_plugin.texts import Texts
 
 from .host import GLib
 
 GERMAN = {
-    "Glaze layer": "Ebene überziehen",
-    "Cancelled.": "Abgebrochen.",
-    "Discarded.": "Verworfen.",
-    "unnamed": "ohne Namen",
-    "Glazed: {name}": "Glaze: {name}",
-    "Looking for the engine …": "Suche die Engine …",
-    "Ready on {device}": "Bereit auf {device}",
-    "The engine is starting.": "Die Engine startet.",
-    "The engine rests; the next picture wakes it.": "Die Engine ruht; das nächste Bild weckt sie.",
-    "The engine does not start; `glaze doctor` says why.": "Die Engine startet nicht; `glaze doctor` sagt warum.",
-    "{stage}, about {time} left": "{stage}, noch etwa {time}",
-    "{minutes} min {seconds} s": "{minutes} min {seconds} s",
-    "{seconds} s": "{seconds} s",
-    "stage waiting": "wartet",
-    "stage sending": "wird gesendet",
-    "stage starting the engine": "Engine startet",
-    "stage choosing a style": "sucht einen Stil",
-    "stage painting the target": "malt das Ziel",
-    "stage cloaking": "überzieht",
-    "stage fitting to the eye": "passt ans Auge an",
-    "stage measuring": "misst",
-    "stage inserting": "wird eingefügt",
-    "Quick and weak": "Schnell und schwach",
-    "Standard": "Standard",
-    "Thorough and slow": "Gründlich und langsam",
-    "Saved as “{path}”.": "Gespeichert als „{path}“.",
-    "“{path}” could not be written; nothing was exported.": (
-        "„{path}“ konnte nicht geschrieben werden; es wurde nichts exportiert."
-    ),
-    "Shift {shift:.2f} at {percent} % opacity; noise as visible as all of it: {noise:.2f}.": (
-        "Verschiebung {shift:.2f} bei {percent} % Deckkraft; ebenso sichtbares Rauschen: {noise:.2f}."
-    ),
-    "LPIPS {alex:.3f}, largest change {change:.0f} of 255.": "LPIPS {alex:.3f}, größte Änderung {change:.0f} von 255.",
-    "Measured, not guaranteed: cloaks of this kind have been broken.": (
-        "Gemessen, nicht garantiert: Überzüge dieser Art sind schon gebrochen worden."
-    ),
-    "The picture was closed, so its cloak was dropped.": "Das Bild wurde geschlossen, der Überzug verworfen.",
-    "The layer was deleted, so its cloak was dropped.": "Die Ebene wurde gelöscht, der Überzug verworfen.",
-    "Starting the Glaze daemon": "Die Engine wird gestartet",
-    "Waiting for the Glaze daemon": "Warte auf die Engine",
-    "The Glaze daemon has stopped.": "Die Engine wurde beendet.",
-    "The Glaze daemon has not answered for 5 seconds.": "Die Engine antwortet seit 5 Sekunden nicht.",
-    "The Glaze daemon has not come up within 60 seconds.": "Die Engine ist nach 60 Sekunden nicht da.",
-    "Try again.": "Versuche es noch einmal.",
-    "`glaze doctor` looks for the reason.": "`glaze doctor` sucht den Grund.",
-    "refused no_layer": "Es ist keine Ebene ausgewählt.",
-    "refused too_small": "Das ist zu klein: mindestens 32 px je Seite sind nötig.",
-    "refused too_large": "Das ist zu groß, um es zu überziehen.",
-    "note mask": "Es wird die Ebene überzogen, zu der die Maske gehört.",
-    "note hidden": "Die Ebene ist verborgen; sie wird trotzdem überzogen.",
-    "note locked": "Die Ebene ist gesperrt; sie bleibt unberührt, der Überzug kommt darüber.",
     "_Glaze layer…": "Ebene überzie_hen …",
     "Export Gla_zed Copy…": "Übe_rzogene Kopie exportieren …",
     "Put a style cloak over layers": "Ebenen mit einem Stilüberzug versehen",
@@ -127,109 +74,12 @@ GERMAN = {
     "refused nothing_visible": "Keine Ebene ist sichtbar, also gibt es nichts zu exportieren.",
     "refused no_selection": "Die Auswahl liegt neben der Ebene.",
     "note projection": "Es wird überzogen, was von der Gruppe zu sehen ist.",
-    "Encoder": "Encoder",
-    "automatic": "automatisch",
-    "Models": "Modelle",
-    "These come from the Hugging Face hub. Nothing is downloaded before you press “Download”.": (
-        "Sie kommen vom Hugging Face Hub. Bevor du „Herunterladen“ drückst, wird nichts heruntergeladen."
-    ),
-    "Size": "Größe",
-    "Licence": "Lizenz",
-    "State": "Stand",
-    "Stands for": "Steht für",
-    "on this computer": "auf diesem Rechner",
-    "on no hub": "auf keinem Hub",
-    "needs an account": "braucht ein Konto",
-    "“{name}” is here now and can be chosen as encoder.": "„{name}“ ist jetzt da und kann als Encoder gewählt werden.",
-    "stage asking the hub": "fragt den Hub",
-    "stage downloading": "lädt herunter",
-    "stage checking what came": "prüft, was gekommen ist",
     "E_ncoder": "Encode_r",
     "Get mode_ls…": "Mode_lle holen …",
     "_Download": "_Herunterladen",
-    "model offline": "Auf diesem Rechner sind Downloads abgeschaltet (HF_HUB_OFFLINE).",
-    "model needs_token": (
-        "Dieses Modell bekommt nur, wer seiner Lizenz zugestimmt hat: Stimme ihr auf seiner Seite bei "
-        "huggingface.co zu und lege ein Token deines Kontos in die Datei .cache/huggingface/token in deinem "
-        "persönlichen Ordner."
-    ),
-    "model not_found": "Der Hub hat dieses Modell nicht so, wie Glaze es kennt.",
-    "model no_hub": "Was für den Hub antwortet, ist keiner.",
-    "model hub_busy": (
-        "Der Hub ist überlastet; versuche es später noch einmal, dann geht es weiter, wo es aufgehört hat."
-    ),
-    "model hub_error": (
-        "Der Hub hat einen Fehler; versuche es später noch einmal, dann geht es weiter, wo es aufgehört hat."
-    ),
-    "model no_connection": (
-        "Der Hub ist nicht zu erreichen; versuche es noch einmal, dann geht es weiter, wo es aufgehört hat."
-    ),
-    "model disk_full": (
-        "Auf der Platte ist nicht genug Platz; schaffe welchen, dann geht es weiter, wo es aufgehört hat."
-    ),
-    "model checksum": "Was kam, ist nicht die veröffentlichte Datei und wurde verworfen; versuche es noch einmal.",
-    "model busy": "Ein anderes Programm lädt dieses Modell bereits herunter.",
-    "model downloading": "Ein anderer Download läuft; warte, bis er zu Ende ist.",
-    "model download_stopped": (
-        "Der Download brach unerwartet ab; versuche es noch einmal, dann geht es weiter, wo er aufgehört hat."
-    ),
-    "model unknown_job": (
-        "Der Download wurde unterbrochen; versuche es noch einmal, dann geht es weiter, wo er aufgehört hat."
-    ),
 }
 
 JAPANESE = {
-    "Glaze layer": "レイヤーを Glaze 加工",
-    "Cancelled.": "キャンセルしました。",
-    "Discarded.": "破棄しました。",
-    "unnamed": "名称未設定",
-    "Glazed: {name}": "Glaze：{name}",
-    "Looking for the engine …": "エンジンを探しています …",
-    "Ready on {device}": "準備完了：{device}",
-    "The engine is starting.": "エンジンを起動しています。",
-    "The engine rests; the next picture wakes it.": "エンジンは休憩中です。次の画像で再開します。",
-    "The engine does not start; `glaze doctor` says why.": (
-        "エンジンが起動しません。`glaze doctor` で理由がわかります。"
-    ),
-    "{stage}, about {time} left": "{stage}（残り約 {time}）",
-    "{minutes} min {seconds} s": "{minutes} 分 {seconds} 秒",
-    "{seconds} s": "{seconds} 秒",
-    "stage waiting": "待機中",
-    "stage sending": "送信中",
-    "stage starting the engine": "エンジン起動中",
-    "stage choosing a style": "スタイルを選択中",
-    "stage painting the target": "目標を描画中",
-    "stage cloaking": "加工中",
-    "stage fitting to the eye": "見た目を調整中",
-    "stage measuring": "測定中",
-    "stage inserting": "挿入中",
-    "Quick and weak": "速い・弱い",
-    "Standard": "標準",
-    "Thorough and slow": "丁寧・遅い",
-    "Saved as “{path}”.": "「{path}」に保存しました。",
-    "“{path}” could not be written; nothing was exported.": "「{path}」に書き込めず、何も書き出されませんでした。",
-    "Shift {shift:.2f} at {percent} % opacity; noise as visible as all of it: {noise:.2f}.": (
-        "変位 {shift:.2f}（不透明度 {percent} %）。全体と同程度に見えるノイズ：{noise:.2f}。"
-    ),
-    "LPIPS {alex:.3f}, largest change {change:.0f} of 255.": "LPIPS {alex:.3f}、最大変化 {change:.0f}/255。",
-    "Measured, not guaranteed: cloaks of this kind have been broken.": (
-        "測定値であり、保証ではありません。この種の加工は破られたことがあります。"
-    ),
-    "The picture was closed, so its cloak was dropped.": "画像が閉じられたため、加工を破棄しました。",
-    "The layer was deleted, so its cloak was dropped.": "レイヤーが削除されたため、加工を破棄しました。",
-    "Starting the Glaze daemon": "エンジンを起動しています",
-    "Waiting for the Glaze daemon": "エンジンを待っています",
-    "The Glaze daemon has stopped.": "エンジンが停止しました。",
-    "The Glaze daemon has not answered for 5 seconds.": "エンジンが 5 秒間応答していません。",
-    "The Glaze daemon has not come up within 60 seconds.": "エンジンが 60 秒以内に起動しませんでした。",
-    "Try again.": "もう一度お試しください。",
-    "`glaze doctor` looks for the reason.": "`glaze doctor` で理由を調べられます。",
-    "refused no_layer": "レイヤーが選択されていません。",
-    "refused too_small": "小さすぎます。各辺 32 px 以上が必要です。",
-    "refused too_large": "大きすぎて加工できません。",
-    "note mask": "マスクの付いたレイヤーを加工します。",
-    "note hidden": "レイヤーは非表示ですが、加工します。",
-    "note locked": "レイヤーはロックされています。元は変えず、上に加工レイヤーを置きます。",
     "_Glaze layer…": "レイヤーを Glaze 加工(_G)…",
     "Export Gla_zed Copy…": "Glaze 加工したコピーを書き出し(_Z)…",
     "Put a style cloak over layers": "レイヤーにスタイルの覆いをかける",
@@ -292,42 +142,9 @@ JAPANESE = {
     "refused nothing_visible": "表示されているレイヤーがないため、書き出すものがありません。",
     "refused no_selection": "選択範囲がレイヤーの外にあります。",
     "note projection": "グループの見えている状態を加工します。",
-    "Encoder": "エンコーダー",
-    "automatic": "自動",
-    "Models": "モデル",
-    "These come from the Hugging Face hub. Nothing is downloaded before you press “Download”.": (
-        "モデルは Hugging Face Hub から取得します。「ダウンロード」を押すまで何もダウンロードされません。"
-    ),
-    "Size": "サイズ",
-    "Licence": "ライセンス",
-    "State": "状態",
-    "Stands for": "対応モデル",
-    "on this computer": "このコンピューターにあり",
-    "on no hub": "ハブになし",
-    "needs an account": "アカウントが必要",
-    "“{name}” is here now and can be chosen as encoder.": "「{name}」を入手しました。エンコーダーとして選べます。",
-    "stage asking the hub": "ハブに問い合わせ中",
-    "stage downloading": "ダウンロード中",
-    "stage checking what came": "内容を確認中",
     "E_ncoder": "エンコーダー(_N)",
     "Get mode_ls…": "モデルを入手(_L)…",
     "_Download": "ダウンロード(_D)",
-    "model offline": "このコンピューターではダウンロードが無効です（HF_HUB_OFFLINE）。",
-    "model needs_token": (
-        "このモデルはライセンスに同意した人だけが入手できます。huggingface.co のモデルのページで同意し、"
-        "アカウントのトークンをホームフォルダーの .cache/huggingface/token に保存してください。"
-    ),
-    "model not_found": "ハブにこのモデルが見つかりません。",
-    "model no_hub": "ハブではないものが応答しました。",
-    "model hub_busy": "ハブが混み合っています。後でもう一度試すと、続きから再開します。",
-    "model hub_error": "ハブでエラーが起きました。後でもう一度試すと、続きから再開します。",
-    "model no_connection": "ハブに接続できません。もう一度試すと、続きから再開します。",
-    "model disk_full": "ディスクの空きが足りません。空きを作ってもう一度試すと、続きから再開します。",
-    "model checksum": "届いた内容が公開されたファイルと違うため破棄しました。もう一度お試しください。",
-    "model busy": "別のプログラムがこのモデルをダウンロード中です。",
-    "model downloading": "別のダウンロードが進行中です。終わるまでお待ちください。",
-    "model download_stopped": "ダウンロードが予期せず止まりました。もう一度試すと、続きから再開します。",
-    "model unknown_job": "ダウンロードが中断されました。もう一度試すと、続きから再開します。",
 }
 
 ENGLISH = {
@@ -335,36 +152,12 @@ ENGLISH = {
         "An indexed picture has only the colours of its palette, too few for a cloak. Image ▸ Mode ▸ RGB changes that."
     ),
     "refused floating": "Anchor the floating selection first.",
-    "refused no_layer": "No layer is selected.",
     "refused channel": "A channel is not a layer; select the layer that is to be cloaked.",
     "refused empty": "There is nothing in this group.",
     "refused nothing_visible": "No layer is visible, so there is nothing to export.",
     "refused no_selection": "The selection lies beside the layer.",
-    "refused too_small": "This is too small: at least 32 px a side are needed.",
-    "refused too_large": "This is too large to cloak.",
-    "note mask": "The layer that the mask belongs to is cloaked.",
-    "note hidden": "The layer is hidden; it is cloaked all the same.",
-    "note locked": "The layer is locked; it stays untouched, and the cloak comes above it.",
     "note projection": "What is visible of the group is cloaked.",
-    "model offline": "Downloads are switched off on this computer (HF_HUB_OFFLINE).",
-    "model needs_token": (
-        "This model is given only to those who have accepted its licence: accept it on its page at huggingface.co, "
-        "and put a token of your account into the file .cache/huggingface/token in your home folder."
-    ),
-    "model not_found": "The hub does not have this model as Glaze knows it.",
-    "model no_hub": "What answers for the hub is no hub.",
-    "model hub_busy": "The hub is busy; try again later, and the download goes on where it stopped.",
-    "model hub_error": "The hub has a fault; try again later, and the download goes on where it stopped.",
-    "model no_connection": "The hub cannot be reached; try again, and the download goes on where it stopped.",
-    "model disk_full": "There is not enough room on the disk; free some, and the download goes on where it stopped.",
-    "model checksum": "What came is not the published file, so it was thrown away; try again.",
-    "model busy": "Another program downloads this model already.",
-    "model downloading": "Another download is under way; wait until it has ended.",
-    "model download_stopped": "The download stopped unexpectedly; try again, and it goes on where it stopped.",
-    "model unknown_job": "The download was interrupted; try again, and it goes on where it stopped.",
 }
-
-LANGUAGES = {"de": GERMAN, "ja": JAPANESE}
 
 
 def language() -> str:
@@ -372,19 +165,5 @@ def language() -> str:
     return str(GLib.get_language_names()[0])[:2]
 
 
-def tr(text: str, **values: Any) -> str:
-    """A text in the artist's language, with its values filled in. Keys such as "stage measuring" name a short word."""
-    known = LANGUAGES.get(language(), {}).get(text) or ENGLISH.get(text)
-    if known is None:
-        known = text.partition(" ")[2] if text.startswith("stage ") else text
-    return known.format(**values) if values else known
-
-
-def said(error: GlazeError) -> str:
-    """A GlazeError in words: what happened, and what can be done."""
-    return " ".join(tr(text) for text in (error.sentence, error.remedy) if text)
-
-
-def about_model(error: GlazeError) -> str:
-    """Why a model was not downloaded, for people without a terminal."""
-    return tr(f"model {error.code}") if f"model {error.code}" in ENGLISH else said(error)
+TEXTS = Texts({"de": GERMAN, "ja": JAPANESE, "en": ENGLISH}, language)
+tr, said, about_model = TEXTS.tr, TEXTS.said, TEXTS.about_model

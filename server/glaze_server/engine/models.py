@@ -67,9 +67,8 @@ def carried_features(net: str, path: Path) -> list[Tensor]:
             layer = layers[f"Conv_{index}"]
             tensors[f"{index}.weight"] = torch.from_numpy(np.ascontiguousarray(layer["kernel"].transpose(3, 2, 0, 1)))
             tensors[f"{index}.bias"] = torch.from_numpy(np.ascontiguousarray(layer["bias"]))
-        beside = converted.with_name(f".{converted.name}.{os.getpid()}")
-        save_file(tensors, beside)
-        beside.replace(converted)
+        with places.whole(converted) as beside:
+            save_file(tensors, beside)
     tensors = load_file(converted)
     return [tensors[f"{index}.{kind}"] for index in range(len(tensors) // 2) for kind in ("weight", "bias")]
 

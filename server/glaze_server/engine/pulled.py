@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from glaze_plugin import places
 from glaze_plugin.errors import GlazeError
 
 RECORD = "pulled.json"
@@ -49,9 +50,8 @@ def sha256(path: Path, tick: Callable[[int], None] = lambda _: None) -> str:
 
 def write(folder: Path, record: Record) -> None:
     """Put the record into its folder, whole or not at all. Raises OSError."""
-    beside = folder / f".{RECORD}"
-    beside.write_text(json.dumps(asdict(record), indent=2), encoding="utf-8")
-    beside.replace(folder / RECORD)
+    with places.whole(folder / RECORD) as beside:
+        beside.write_text(json.dumps(asdict(record), indent=2), encoding="utf-8")
 
 
 def read(folder: Path) -> Record | None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from glaze_plugin.errors import BadInput
 from glaze_plugin.raster import RasterFormat
-from glaze_server.engine import aim, device, encoders, formats, jnd, measure, painters, pixels, review, stock, styles
+from glaze_server.engine import aim, device, encoders, formats, jnd, measure, painters, pixels, review, styles
 from glaze_server.engine.aim import Aim
 from glaze_server.engine.budget import FIT_STEPS, Budget, Eye, fit
 from glaze_server.engine.checkpoint import Checkpoint
@@ -48,7 +48,7 @@ def abilities() -> dict[str, Any]:
         words = str(device.choose())
     except BadInput as error:
         words = error.sentence
-    return {"device": words, "encoders": stock.available(), "styles": list(styles.STYLES)}
+    return {"device": words, "styles": list(styles.STYLES)}
 
 
 @dataclass(frozen=True)

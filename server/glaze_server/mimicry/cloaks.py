@@ -68,29 +68,43 @@ def treat(
     tick: Callable[[], None],
     foreign: Sequence[Encoder] = (),
 ) -> Treated:
-    """picture: (1, 3, H, W), 8 bits. The cloak is made as the job `protect` makes it."""
-    target = rounded(transfer(picture, styles.index(style)))
-    subject = Subject(picture, None, target, room(picture, None))
-    eye, budget = Eye(picture, compute), Budget()
-
-    def show(delta: Tensor) -> Tensor:
-        return rounded(picture + delta)
-
-    def cloaked(against: Sequence[Encoder]) -> Tensor:
-        found = optimise(subject, against, QUALITIES[quality], budget, seed, lambda _: tick(), compute=compute)
-        return show(fit(found, show, eye, budget, tick))
-
-    cloak = cloaked(judges)
-    other = cloaked(foreign) if foreign else None
-
-    def control(delta: Tensor) -> Tensor:
-        most = float((show(delta) - picture).abs().max())
-        return show(fill(delta, most, show, eye, budget, tick))
-
+    """picture: (1, 3, H, W), 8 bits. judges: what the cloak is computed against, foreign: another one."""
+    work = Work(picture, style, quality, seed, compute, tick)
+    cloak = work.cloak(judges)
+    other = work.cloak(foreign) if foreign else None
     signs = torch.randint(0, 2, picture.shape, generator=torch.Generator().manual_seed(seed)) * 2.0 - 1
-    noise, blend = control(NOISE_LEVEL * signs), control(BLEND_SHARE * (target - picture))
-    figures = measure.report(judges, eye, cloak, target, tick, compute)
+    noise, blend = work.control(NOISE_LEVEL * signs), work.control(BLEND_SHARE * (work.target - picture))
+    figures = measure.report(judges, work.eye, cloak, work.target, tick, compute)
     return Treated(cloak, other, noise, blend, figures)
+
+
+class Work:
+    """One picture, (1, 3, H, W) in 8 bits, on the way towards a style; what is made of it has the same shape."""
+
+    def __init__(
+        self, picture: Tensor, style: str, quality: str, seed: int, compute: Compute, tick: Callable[[], None]
+    ) -> None:
+        self.target = rounded(transfer(picture, styles.index(style)))
+        self.eye = Eye(picture, compute)
+        self._picture, self._quality, self._seed = picture, quality, seed
+        self._compute, self._tick = compute, tick
+
+    def cloak(self, judges: Sequence[Encoder]) -> Tensor:
+        """It is made as the job `protect` makes it."""
+        subject, settings = (
+            Subject(self._picture, None, self.target, room(self._picture, None)),
+            QUALITIES[self._quality],
+        )
+        found = optimise(subject, judges, settings, Budget(), self._seed, lambda _: self._tick(), compute=self._compute)
+        return self._show(fit(found, self._show, self.eye, Budget(), self._tick))
+
+    def control(self, delta: Tensor) -> Tensor:
+        """The picture with a change that is scaled until it is as visible as a cloak may be."""
+        most = float((self._show(delta) - self._picture).abs().max())
+        return self._show(fill(delta, most, self._show, self.eye, Budget(), self._tick))
+
+    def _show(self, delta: Tensor) -> Tensor:
+        return rounded(self._picture + delta)
 
 
 def mean_figures(found: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ from glaze_server.engine.pixels import rounded
 from glaze_server.engine.survival import ALL_TRANSFORMS, Transform, resized
 from glaze_server.mimicry import upscaling
 from glaze_server.mimicry.cleaner import cleaned
+from glaze_server.mimicry.generator import FineTuning
 
 RoundTrip = Callable[[Tensor], Tensor]
 """decode(encode(x)) of pictures (N, 3, H, W) in [0, 1], near [0, 1]; gradients pass."""
@@ -110,4 +112,9 @@ COUNTERMEASURES: Mapping[str, Countermeasure] = {
     "upscale": _upscaled,
     ROBUST: lambda pictures, seed, trip: pictures,
 }
-"""Name → what it does. ROBUST leaves pictures as they are: noise is added anew in each step, FineTuning.noise."""
+"""Name → what it does to pictures. ROBUST leaves them as they are: see `tuned`."""
+
+
+def tuned(how: FineTuning, counter: str) -> FineTuning:
+    """How a mimic fine-tunes who takes that countermeasure: ROBUST adds noise to the pictures anew in each step."""
+    return replace(how, noise=NOISE) if counter == ROBUST else how

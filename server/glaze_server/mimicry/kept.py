@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from glaze_plugin import places
 from glaze_plugin.errors import BadInput, GlazeError
 from glaze_server.engine import pixels
 from glaze_server.engine.source import Input, Source
@@ -52,14 +52,10 @@ class Kept:
     def text(self, name: str, content: str | bytes) -> Path:
         """Write a file, whole or not at all. Returns its path."""
         path = self.folder / name
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
         with _in_words(self.folder):
             path.parent.mkdir(parents=True, exist_ok=True)
-            try:
+            with places.whole(path) as beside:
                 beside.write_bytes(content if isinstance(content, bytes) else content.encode())
-                beside.replace(path)
-            finally:
-                beside.unlink(missing_ok=True)
         return path
 
     def pictures(self, name: str, found: Tensor) -> None:

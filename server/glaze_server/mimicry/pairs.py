@@ -54,9 +54,9 @@ def pairs(
             if not more(number):
                 break
             style = random.Random(f"pair {number}").choice(styles.STYLES)
-            treated = cloaks.treat(picture[None], style, judges, quality, number, compute, tick)
+            cloak = cloaks.Work(picture[None], style, quality, number, compute, tick).cloak(judges)
             kept.text(f"{name}/{STYLE}", style)
-            kept.pictures(name, torch.cat([picture[None], treated.cloak]))
+            kept.pictures(name, torch.cat([picture[None], cloak]))
         before, after = kept.load(name)
         clean.append(before)
         cloaked.append(after)

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from glaze_plugin import places
 from glaze_plugin.errors import GlazeError
 from glaze_server.engine.pixels import rounded
 from glaze_server.mimicry.countermeasures import Countermeasure, RoundTrip
@@ -133,9 +134,8 @@ def countermeasure(remover: nn.Module) -> Countermeasure:
 
 def save(path: Path, remover: nn.Module) -> None:
     """Write it as safetensors, whole or not at all."""
-    beside = path.with_name(f"{path.name}.part")
-    save_file({name: value.contiguous() for name, value in remover.state_dict().items()}, beside)
-    beside.replace(path)
+    with places.whole(path) as beside:
+        save_file({name: value.contiguous() for name, value in remover.state_dict().items()}, beside)
 
 
 def load(path: Path) -> nn.Sequential:

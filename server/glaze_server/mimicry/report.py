@@ -28,6 +28,8 @@ TITLES = {
     "kid": "KID to the artist's pictures",
     "genre_shift": "CLIP genre shift",
 }
+SEEN = ("cloaked", "noise", "blend", "cloaked against the embedded encoder alone")
+"""What `study.KINDS` are called."""
 SHOWN = 6
 """Pictures of an arm that the page shows."""
 THUMB = 192
@@ -78,9 +80,9 @@ def page(study: Study, results: dict[str, Any]) -> str:
     for way, found in results["ways"].items():
         parts.append(f"<h2>{html.escape(way)}</h2>{_table(found['arms'], results['about'])}")
         parts.append(_plot(found["arms"], results["about"]))
-    parts.append("<h2>Pictures</h2><h3>the artist's, held out</h3>" + _strip(study.portfolio.held_out))
-    parts.append("<h3>what the mimic saw: clean, cloaked, noise, blend</h3>")
     clean, treated = study.portfolio.training[:1], study.kept.load("pictures/000")
+    parts.append("<h2>Pictures</h2><h3>the artist's, held out</h3>" + _strip(study.portfolio.held_out))
+    parts.append("<h3>what the mimic saw: clean, " + ", ".join(SEEN[: len(treated)]) + "</h3>")
     parts.append(_strip(torch.cat([clean, treated])))
     for way in study.plan.tuning:
         for arm in study.plan.arms(study.more):

@@ -10,7 +10,7 @@ import hashlib
 import json
 import random
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -27,8 +27,7 @@ from glaze_server.engine.statistics import estimate
 from glaze_server.engine.transfer import transfer
 from glaze_server.mimicry import cloaks, detection, scores
 from glaze_server.mimicry.arms import BLEND, CLEAN, CLOAK, FOREIGN, NOISE, OTHER, Arm, Plan
-from glaze_server.mimicry.countermeasures import NOISE as GRAIN
-from glaze_server.mimicry.countermeasures import ROBUST, Countermeasure
+from glaze_server.mimicry.countermeasures import Countermeasure, tuned
 from glaze_server.mimicry.generator import Generator
 from glaze_server.mimicry.genres import Genres
 from glaze_server.mimicry.kept import Kept
@@ -178,9 +177,7 @@ class Study:
             return
         pictures = self.pictures(arm, seed)
         captions = [self.plan.caption] * len(pictures)
-        how = self.plan.tuning[way]
-        if arm.counter == ROBUST:
-            how = replace(how, noise=GRAIN)
+        how = tuned(self.plan.tuning[way], arm.counter)
         mimic = self.generator.finetune(pictures, captions, how, seed, tick)
         self.kept.pictures(name, mimic.generate(self.plan.prompted(), seed, tick))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from glaze_plugin import places
 from glaze_plugin.errors import BadInput
 from glaze_server.engine.pixels import from_8bit
 from glaze_server.engine.training.pictures import Pixels, fetch_packages, originals
@@ -54,6 +56,18 @@ def crops(pixels: Pixels, count: int, side: int, dice: random.Random) -> list[Te
     return found
 
 
+def cut(work: Path, count: int, side: int, dice: random.Random) -> Iterator[tuple[str, list[Tensor]]]:
+    """Of each picture its package and `count` crops, as `crops` makes them; MOST pictures of a package.
+
+    work: folder where the packages are kept, to which missing ones are fetched.
+    """
+    taken: Counter[str] = Counter()
+    for package, pixels, _ in originals(fetch_packages(work)):
+        if taken[package] < MOST:
+            taken[package] += 1
+            yield package, crops(pixels, count, side, dice)
+
+
 @torch.no_grad()
 def gathered(work: Path) -> Data:
     """Fetch the packages, cut, encode; what is there already below `work` is read. Raises BadInput without pictures."""
@@ -76,21 +90,19 @@ def _gather(work: Path, file: Path) -> None:
             latents.append(encoder(torch.cat(waiting)).half())
             waiting.clear()
 
-    for package, pixels, _ in originals(fetch_packages(work)):
-        if taken[package] < MOST:
-            taken[package] += 1
-            waiting.extend(crops(pixels, CROPS, SIDE, dice))
-            packages += [package] * CROPS
-            if len(waiting) >= BATCH:
-                encode()
+    for package, found in cut(work, CROPS, SIDE, dice):
+        taken[package] += 1
+        waiting.extend(found)
+        packages += [package] * CROPS
+        if len(waiting) >= BATCH:
+            encode()
     encode()
     names = sorted(name for name, count in taken.items() if count >= LEAST)
     if not names:
         raise BadInput("no_pictures", "There are no pictures to learn from.")
     chosen = torch.tensor([name in names for name in packages])
     labels = torch.tensor([names.index(name) for name in packages if name in names])
-    beside = file.with_name(f"{file.name}.part")
-    save_file(
-        {"latents": torch.cat(latents)[chosen].contiguous(), "labels": labels}, beside, {"names": json.dumps(names)}
-    )
-    beside.replace(file)
+    with places.whole(file) as beside:
+        save_file(
+            {"latents": torch.cat(latents)[chosen].contiguous(), "labels": labels}, beside, {"names": json.dumps(names)}
+        )

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from glaze_plugin import places
 from glaze_server.engine import device
 from glaze_server.engine.device import CPU, Device
 from glaze_server.mimicry.minimimic import latents, weights
@@ -83,9 +84,8 @@ def save(state: State, path: Path) -> None:
         "steps": state.steps,
         "seconds": state.seconds,
     }
-    beside = path.with_name(f"{path.name}.part")
-    torch.save(facts, beside)
-    beside.replace(path)
+    with places.whole(path) as beside:
+        torch.save(facts, beside)
 
 
 def load(state: State, path: Path) -> None:

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from glaze_plugin import places
 from glaze_plugin.errors import GlazeError
 from glaze_server.mimicry.minimimic.network import Size, denoiser
 
@@ -34,9 +35,8 @@ def save(path: Path, model: Model) -> None:
     """Write it whole or not at all."""
     facts = {"size": json.dumps(asdict(model.size)), "labels": json.dumps(model.labels), "steps": str(model.steps)}
     tensors = {f"network.{name}": value.contiguous() for name, value in model.network.state_dict().items()}
-    beside = path.with_name(f"{path.name}.part")
-    save_file({**tensors, "mean": model.mean, "deviation": model.deviation}, beside, facts)
-    beside.replace(path)
+    with places.whole(path) as beside:
+        save_file({**tensors, "mean": model.mean, "deviation": model.deviation}, beside, facts)
 
 
 def load(path: Path) -> Model:
