@@ -18,13 +18,13 @@ from PIL import Image
 from bench.cloakbench import home, machine
 from bench.cloakbench.report import table
 from bench.sections import HEADING, placed
+from glaze_plugin.cli.evaluate import artists
 from glaze_plugin.cli.style import found
 from glaze_plugin.errors import BadInput, GlazeError
 from glaze_server.engine import device
 from glaze_server.mimicry import __main__ as process
 from glaze_server.mimicry import report
-from glaze_server.mimicry.minimimic import train
-from glaze_server.mimicry.study import FIGURES
+from glaze_server.mimicry.minimimic import latents, train
 
 ROOT = Path(__file__).parents[1]
 WORK = ROOT / ".cache" / "mimic"
@@ -44,10 +44,9 @@ def section(results: dict[str, Any]) -> str:
         "Brackets are 95 % bootstrap intervals over seeds.\n",
     ]
     for way, one in results["ways"].items():
-        head = [way, *(report.TITLES[figure] for figure in FIGURES)]
-        parts.append(table(head, report.rows(one["arms"], results["about"])) + "\n")
+        parts.append(table([way, *report.head()[1:]], report.rows(one, results["about"])) + "\n")
     parts += [f"{sentence}\n" for sentence in report.verdict(results)]
-    parts += [f"{report.detected(results)}\n", f"{results['statement']}\n"]
+    parts += [f"{report.told(results)}\n", f"{report.detected(results)}\n", f"{results['statement']}\n"]
     return "\n".join(parts) + "\n"
 
 
@@ -61,7 +60,8 @@ def main(arguments: list[str] | None = None) -> int:
         "--generator", help="folder of a diffusion model (MiniMimic, trained before for as long as needed)"
     )
     parser.add_argument("--minutes", type=float, default=180, help="how long MiniMimic is trained in all")
-    parser.add_argument("--others", type=Path, help="folder of another artist's pictures")
+    parser.add_argument("--others", type=Path, help="other artists' pictures, a subfolder each (MiniMimic's styles)")
+    parser.add_argument("--way", nargs="*", default=[], help="lora, full (both)")
     parser.add_argument("--seeds", type=int, help="runs of each kind")
     parser.add_argument("--counter", nargs="*", default=[], help="countermeasures")
     parser.add_argument("--remover", type=Path, help="file of bench.remover: a further countermeasure")
@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         name = options.generator or str(train.trained(WORK, options.minutes, print))
         pictures = _paths(options.pictures or _quarters(WORK / "artist"))
-        others = _paths(options.others) if options.others else []
+        others = artists(options.others or latents.others(WORK)) if options.others or not options.generator else {}
     except GlazeError as error:
         print(error, file=sys.stderr)
         return error.exit_code
@@ -81,6 +81,7 @@ def main(arguments: list[str] | None = None) -> int:
         "others": others,
         "out": str(work / "study"),
         "generator": name,
+        "ways": options.way,
         "seeds": options.seeds,
         "counters": options.counter,
         "remover": str(options.remover) if options.remover else None,

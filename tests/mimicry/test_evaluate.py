@@ -49,6 +49,7 @@ def test_ctrl_c_leaves_a_study_that_the_same_command_ends(glaze: Glaze, works: P
         ({"pictures": 3}, "A study needs at least 4 pictures of the artist; there are 3."),
         ({"generator": "nobody"}, "There is no generator 'nobody'."),
         ({"shares": [0]}, "A share is a whole number of percent from 1 to 100."),
+        ({"ways": ["osmosis"]}, "A mimic fine-tunes in the way lora or full, not 'osmosis'."),
         ({"counters": ["magic"]}, "There is no countermeasure 'magic'; known are "),
         ({"torn": True}, "This PNG file is damaged or cut short: 0.png."),
     ],

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from glaze_plugin import places
 from glaze_plugin.errors import GlazeError
-from glaze_server.engine.device import CPU
+from glaze_server.engine.device import CPU, Device
 from glaze_server.engine.networks import TAEF2_DECODER, taef2_decoder, taef2_network
 from glaze_server.mimicry.__main__ import generator
 from glaze_server.mimicry.generator import FineTuning
@@ -88,6 +88,14 @@ def test_the_same_seed_gives_the_same_pictures(way: str, mini: MiniMimic, works:
     ticks = []
     made[0].generate(["x"] * 3, 5, lambda: ticks.append(1))
     assert len(ticks) == 3
+
+
+def test_where_bfloat16_pays_it_learns_nearly_the_same(mini: MiniMimic, works: Tensor, file: Path) -> None:
+    brief = MiniMimic(file, Device(half="bfloat16"))
+    made = [one.finetune(works, ["a"] * 2, WAYS["lora"], 3, nothing) for one in (mini, brief, brief)]
+    full, first, again = (one.generate(["x"] * 3, 5, nothing) for one in made)
+    assert torch.equal(first, again) and not torch.equal(first, full)
+    assert float((first - full).abs().mean()) < 0.02
 
 
 def test_robust_training_sees_noise(mini: MiniMimic, works: Tensor) -> None:

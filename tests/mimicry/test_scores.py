@@ -12,7 +12,7 @@ from transformers import CLIPConfig, CLIPModel
 from glaze_plugin import places
 from glaze_plugin.errors import GlazeError
 from glaze_server.engine import styles
-from glaze_server.engine.device import CPU
+from glaze_server.engine.device import CPU, Device
 from glaze_server.engine.transfer import transfer
 from glaze_server.mimicry import scores
 from glaze_server.mimicry.genres import GENRES, TOP, Genres
@@ -36,11 +36,13 @@ def test_style_is_what_the_distance_and_the_classifier_see(pictures: Tensor) -> 
     etched = torch.cat([transfer(picture[None], styles.index("etching")) for picture in pictures])
     own, other = scores.styles(pictures, CPU), scores.styles(etched, CPU)
     assert scores.Reference(own[:1]).distance(own[0]) == 0
+    (again,) = scores.styles(pictures[:1], Device(half="bfloat16"))
+    assert torch.equal(again.numbers, own[0].numbers)
     reference = scores.Reference(other[:2])
     assert sum(map(reference.distance, other[2:])) < sum(map(reference.distance, own[2:]))
-    classifier = scores.Classifier(own[:3], other[:3])
-    assert classifier.accuracy(own[3:]) == 1
-    assert classifier.accuracy(other[3:]) == 0
+    classifier = scores.Classifier({"own": own[:3], "etching": other[:3]})
+    assert classifier.taken_for(own[3:]) == {"own": 1}
+    assert classifier.taken_for([*other[3:], *own[3:]]) == {"own": 0.5, "etching": 0.5}
 
 
 def test_the_genre_shift_is_the_share_beyond_the_top(pictures: Tensor, tmp_path: Path) -> None:

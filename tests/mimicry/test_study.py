@@ -57,6 +57,9 @@ def test_an_interrupted_study_goes_on_and_gives_the_numbers_of_an_undisturbed_on
     assert arms["clean"]["closer"]["mean"] == 0.5
     assert all(len(arm["accuracy"]["seeds"]) == PLAN.seeds for arm in arms.values())
     assert set(found["ways"]["lora"]["falls"]) == {"clean", "noise", "blend"}
+    for name, taken_for in found["ways"]["lora"]["taken_for"].items():
+        assert sum(taken_for.values()) == pytest.approx(1)
+        assert taken_for.get("the artist", 0) == pytest.approx(arms[name]["accuracy"]["mean"])
     folder = again.kept.folder
     assert json.loads((folder / "report.json").read_text()) == found
     page = (folder / "report.html").read_text()

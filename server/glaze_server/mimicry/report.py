@@ -34,6 +34,8 @@ SHOWN = 6
 """Pictures of an arm that the page shows."""
 THUMB = 192
 """px of a picture on the page, at most."""
+MOSTLY = 3
+"""Styles that an arm's pictures are said to be taken for, at most."""
 LIBRARIES = ("torch", "diffusers", "transformers", "peft", "numpy")
 
 
@@ -65,6 +67,17 @@ def verdict(results: dict[str, Any]) -> list[str]:
     return said
 
 
+def told(results: dict[str, Any]) -> str:
+    """How well the classifier knows what no mimic has seen, in one sentence."""
+    found = results["classifier"]
+    others = found["others_held_out"].values()
+    words = f", and {sum(others) / len(others):.0%} of {len(others)} other artists'" if others else ""
+    return (
+        f"The classifier chooses among {len(found['styles'])} styles; of pictures that it has not seen it knows "
+        f"{found['held_out']:.0%} of the artist's{words}."
+    )
+
+
 def detected(results: dict[str, Any]) -> str:
     """Whether a simple detector finds cloaked pictures, in one sentence."""
     return (
@@ -76,9 +89,11 @@ def detected(results: dict[str, Any]) -> str:
 def page(study: Study, results: dict[str, Any]) -> str:
     """The HTML page."""
     parts = [f"<p>{html.escape(sentence)}</p>" for sentence in verdict(results)]
-    parts += [f"<p>{html.escape(sentence)}</p>" for sentence in (detected(results), results["statement"])]
+    parts += [
+        f"<p>{html.escape(sentence)}</p>" for sentence in (told(results), detected(results), results["statement"])
+    ]
     for way, found in results["ways"].items():
-        parts.append(f"<h2>{html.escape(way)}</h2>{_table(found['arms'], results['about'])}")
+        parts.append(f"<h2>{html.escape(way)}</h2>{_table(found, results['about'])}")
         parts.append(_plot(found["arms"], results["about"]))
     clean, treated = study.portfolio.training[:1], study.kept.load("pictures/000")
     parts.append("<h2>Pictures</h2><h3>the artist's, held out</h3>" + _strip(study.portfolio.held_out))
@@ -87,7 +102,7 @@ def page(study: Study, results: dict[str, Any]) -> str:
     for way in study.plan.tuning:
         for arm in study.plan.arms(study.more):
             parts.append(f"<h3>{html.escape(way)}, {html.escape(arm.about)}</h3>{_strip(_samples(study, way, arm))}")
-    settings = {name: results[name] for name in ("depends_on", "style", "genre", "held_out", "versions", "device")}
+    settings = {name: results[name] for name in ("depends_on", "style", "genre", "classifier", "versions", "device")}
     parts.append(f"<h2>Settings</h2><pre>{html.escape(json.dumps(settings, indent=1))}</pre>")
     parts += [f"<p>{html.escape(note)}</p>" for note in results["notes"]]
     return PAGE.format(body="\n".join(parts))
@@ -111,15 +126,27 @@ def number(found: dict[str, Any] | None) -> str:
     return "–" if found is None else f"{found['mean']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
 
 
-def rows(arms: dict[str, Any], about: dict[str, str]) -> list[list[str]]:
-    """For each arm its description and every figure of FIGURES."""
-    return [[about[name], *(number(found.get(figure)) for figure in FIGURES)] for name, found in arms.items()]
+def head() -> list[str]:
+    """What stands above `rows`."""
+    return ["", *(TITLES[figure] for figure in FIGURES), "what the classifier takes them for"]
 
 
-def _table(arms: dict[str, Any], about: dict[str, str]) -> str:
-    head = "".join(f"<th>{title}</th>" for title in ("", *(TITLES[figure] for figure in FIGURES)))
-    body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows(arms, about))
-    return f"<table><tr>{head}</tr>{body}</table><p>Brackets: 95 % bootstrap intervals over seeds.</p>"
+def rows(way: dict[str, Any], about: dict[str, str]) -> list[list[str]]:
+    """For each arm of a way its description, every figure of FIGURES and the styles that it is mostly taken for."""
+    return [
+        [about[name], *(number(found.get(figure)) for figure in FIGURES), _mostly(way["taken_for"][name])]
+        for name, found in way["arms"].items()
+    ]
+
+
+def _mostly(taken_for: dict[str, float]) -> str:
+    return ", ".join(f"{name} {share:.0%}" for name, share in list(taken_for.items())[:MOSTLY])
+
+
+def _table(way: dict[str, Any], about: dict[str, str]) -> str:
+    titles = "".join(f"<th>{title}</th>" for title in head())
+    body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows(way, about))
+    return f"<table><tr>{titles}</tr>{body}</table><p>Brackets: 95 % bootstrap intervals over seeds.</p>"
 
 
 def _plot(arms: dict[str, Any], about: dict[str, str]) -> str:

@@ -6,17 +6,17 @@ Gram matrices describe style as Gatys et al. (CVPR 2016) do; means and deviation
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import cross_entropy
 
 from glaze_server.engine.device import Device
 from glaze_server.engine.lpips_distance import network
 
-RIDGE = 1e-2
+RIDGE = 1e-4
 """Weight of the classifier's squared coefficients."""
 ROUNDS = 60
 """Steps of L-BFGS, at most, in which the classifier is found."""
@@ -33,8 +33,11 @@ class Style:
 
 @torch.no_grad()
 def style(picture: Tensor, device: Device) -> Style:
-    """picture: (1, 3, H, W) in [0, 1]. Raises GlazeError where the weights of LPIPS are not on this computer."""
-    placed = device.place(network("vgg"))
+    """picture: (1, 3, H, W) in [0, 1]; it is looked at in full precision, whatever the device's.
+
+    Raises GlazeError where the weights of LPIPS are not on this computer.
+    """
+    placed = replace(device, half="").place(network("vgg"))
     scaled = placed.scaling_layer(2 * picture.to(device.name) - 1)
     grams, numbers = [], []
     for stage in placed.net(scaled):
@@ -70,21 +73,25 @@ class Reference:
 
 
 class Classifier:
-    """Logistic regression between the artist's pictures and others', on the numbers of their styles."""
+    """Which of several artists or styles a picture is in: multinomial logistic regression on the numbers of styles.
 
-    def __init__(self, own: Sequence[Style], others: Sequence[Style]) -> None:
-        numbers = torch.stack([one.numbers for one in (*own, *others)])
+    known: name → pictures in that style, at least one each; every style counts alike, however many it has.
+    """
+
+    def __init__(self, known: Mapping[str, Sequence[Style]]) -> None:
+        self.names = tuple(known)
+        numbers = torch.stack([one.numbers for found in known.values() for one in found])
         self._middle = numbers.mean(0)
         self._spread = numbers.std(0).clamp_min(SPREAD_LEAST)
-        told = torch.cat([torch.ones(len(own)), torch.zeros(len(others))])
-        fair = torch.where(told > 0, 0.5 / len(own), 0.5 / len(others))
-        self._weights = torch.zeros(numbers.shape[1], requires_grad=True)
-        self._bias = torch.zeros(1, requires_grad=True)
+        told = torch.cat([torch.full((len(found),), place) for place, found in enumerate(known.values())])
+        fair = torch.cat([torch.full((len(found),), 1 / len(found)) for found in known.values()]) / len(known)
+        self._weights = torch.zeros(numbers.shape[1], len(known), requires_grad=True)
+        self._bias = torch.zeros(len(known), requires_grad=True)
         optimiser = torch.optim.LBFGS([self._weights, self._bias], max_iter=ROUNDS, line_search_fn="strong_wolfe")
 
         def loss() -> Tensor:
             optimiser.zero_grad()
-            wrong = binary_cross_entropy_with_logits(self._logits(numbers), told, fair, reduction="sum")
+            wrong = (fair * cross_entropy(self._logits(numbers), told, reduction="none")).sum()
             total = wrong + RIDGE * self._weights.square().sum()
             total.backward()  # type: ignore[no-untyped-call]
             return total
@@ -98,9 +105,10 @@ class Classifier:
         return logits
 
     @torch.no_grad()
-    def accuracy(self, of: Sequence[Style]) -> float:
-        """The share of pictures that it takes for the artist's."""
-        return float((self._logits(torch.stack([one.numbers for one in of])) > 0).float().mean())
+    def taken_for(self, of: Sequence[Style]) -> dict[str, float]:
+        """The share of pictures, at least one, that it takes for each of its styles; those of none are left out."""
+        places = self._logits(torch.stack([one.numbers for one in of])).argmax(1).tolist()
+        return {name: places.count(place) / len(places) for place, name in enumerate(self.names) if place in places}
 
 
 def closer(distances: Sequence[float], clean: Sequence[float]) -> float:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -25,7 +24,7 @@ from glaze_server.engine.pixels import rounded
 from glaze_server.engine.progress import Reporter, Steps
 from glaze_server.engine.statistics import estimate
 from glaze_server.engine.transfer import transfer
-from glaze_server.mimicry import cloaks, detection, scores
+from glaze_server.mimicry import cloaks, detection, portfolio, scores
 from glaze_server.mimicry.arms import BLEND, CLEAN, CLOAK, FOREIGN, NOISE, OTHER, Arm, Plan
 from glaze_server.mimicry.countermeasures import Countermeasure, tuned
 from glaze_server.mimicry.generator import Generator
@@ -34,9 +33,11 @@ from glaze_server.mimicry.kept import Kept
 from glaze_server.mimicry.portfolio import Portfolio, cloaked
 
 SEED = 0
-"""Of cloaks, controls and the classifier's pictures; runs have their own."""
-NEGATIVES = 6
-"""Styles in which the artist's own pictures stand for those of others."""
+"""Of cloaks, controls and countermeasures; runs have their own."""
+IN_EACH = 6
+"""Pictures in each style that the classifier tells from the artist's, where they are made of the artist's own."""
+THE_ARTIST = "the artist"
+"""The classifier's word."""
 PX_BYTES = 3
 """Bytes for each px of a picture on disk, at most."""
 FIGURES = ("accuracy", "distance", "closer", "kid", "genre_shift")
@@ -47,17 +48,20 @@ KINDS = (CLOAK, NOISE, BLEND, FOREIGN)
 
 @dataclass(frozen=True)
 class Scored:
-    """One run. distances: of each picture to the artist's style. numbers: (N, D) of their styles."""
+    """One run. distances: of each picture to the artist's style. numbers: (N, D) of their styles.
+
+    taken_for: the share of pictures that the classifier takes for each style.
+    """
 
     distances: list[float]
     numbers: Tensor
-    accuracy: float
+    taken_for: dict[str, float]
     genre_shift: float | None
 
 
 @dataclass
 class Study:
-    """judges: encoders that the cloak is computed against. others: another artist's pictures, (N, 3, side, side).
+    """judges: encoders that the cloak is computed against. others: other artists' pictures, each (N, 3, side, side).
 
     foreign: encoders that the cloak of one more arm is computed against.
     remover: SHA-256 of the trained remover's file among the countermeasures, "" for none.
@@ -70,7 +74,7 @@ class Study:
     kept: Kept
     reporter: Reporter
     compute: Compute
-    others: Tensor | None = None
+    others: Mapping[str, Tensor] = field(default_factory=dict)
     foreign: Sequence[Encoder] = ()
     countermeasures: Mapping[str, Countermeasure] = field(default_factory=dict)
     genres: Genres | None = None
@@ -79,7 +83,7 @@ class Study:
     @property
     def more(self) -> list[str]:
         """Kinds of arms that not every study has."""
-        return [kind for kind, there in ((FOREIGN, bool(self.foreign)), (OTHER, self.others is not None)) if there]
+        return [kind for kind, there in ((FOREIGN, bool(self.foreign)), (OTHER, bool(self.others))) if there]
 
     def run(self) -> dict[str, Any]:
         """Do what is not done yet. Returns everything that a report shows. Raises GlazeError with a sentence."""
@@ -101,10 +105,8 @@ class Study:
 
     def _depends_on(self) -> dict[str, Any]:
         digest = hashlib.sha256()
-        parts = (self.portfolio.training, self.portfolio.held_out, self.others)
-        for pictures in parts:
-            if pictures is not None:
-                digest.update((pictures * 255).round().to(torch.uint8).numpy().tobytes())
+        for pictures in (self.portfolio.training, self.portfolio.held_out, *self.others.values()):
+            digest.update((pictures * 255).round().to(torch.uint8).numpy().tobytes())
         return json.loads(  # type: ignore[no-any-return]
             json.dumps(
                 {
@@ -113,6 +115,7 @@ class Study:
                     "encoders": [judge.name for judge in self.judges],
                     "foreign": [judge.name for judge in self.foreign],
                     "pictures": digest.hexdigest(),
+                    "others": list(self.others),
                     "plan": asdict(self.plan),
                     **({"remover": self.remover} if self.remover else {}),
                 }
@@ -120,7 +123,7 @@ class Study:
         )
 
     def _bytes(self, cells: int) -> int:
-        pictures = cells * self.plan.samples + 6 * len(self.portfolio.training)
+        pictures = cells * self.plan.samples + (6 + len(self.plan.counters)) * len(self.portfolio.training)
         return PX_BYTES * self.generator.side**2 * pictures
 
     def _treat(self, steps: Steps, after: int) -> str:
@@ -157,19 +160,21 @@ class Study:
         return torch.stack([self.kept.load(f"pictures/{number:03}")[place] for number in range(count)])
 
     def pictures(self, arm: Arm, seed: int) -> Tensor:
-        """What a mimic of that arm trains on, (N, 3, side, side)."""
+        """What a mimic of that arm trains on, (N, 3, side, side); countermeasures, which may be dear, act once."""
         training = self.portfolio.training
         if arm.kind == OTHER:
-            assert self.others is not None
-            return self.others
+            return next(iter(self.others.values()))[: len(training)]
         if arm.kind == CLEAN:
             return training
         mixed = training.clone()
         changed = cloaked(len(training), arm.share, seed)
         mixed[changed] = self._treated(arm.kind)[changed]
-        return (
-            rounded(self.countermeasures[arm.counter](mixed, seed, self.generator.round_trip)) if arm.counter else mixed
-        )
+        if not arm.counter:
+            return mixed
+        name = f"countered/{arm.name}"
+        if not self.kept.has(name):
+            self.kept.pictures(name, self.countermeasures[arm.counter](mixed, SEED, self.generator.round_trip))
+        return self.kept.load(name)
 
     def _cell(self, way: str, arm: Arm, seed: int, tick: Callable[[], None]) -> None:
         name = _place(way, arm, seed)
@@ -183,10 +188,10 @@ class Study:
 
     def _results(self, style: str, tick: Callable[[], None]) -> dict[str, Any]:
         device, own = self.compute.device, self.portfolio
-        held, training = scores.styles(own.held_out, device), scores.styles(own.training, device)
+        held, training = self._seen(own.held_out), self._seen(own.training)
         reference = scores.Reference(held)
         artist = torch.stack([one.numbers for one in (*held, *training)])
-        classifier = scores.Classifier(training, scores.styles(self._negatives(style), device))
+        held_back, classifier = self._classifier(training)
         genre = self.genres.own(torch.cat([own.training, own.held_out])) if self.genres else None
 
         def score(name: str) -> Scored:
@@ -195,7 +200,7 @@ class Study:
             return Scored(
                 [reference.distance(one) for one in found],
                 torch.stack([one.numbers for one in found]),
-                classifier.accuracy(found),
+                classifier.taken_for(found),
                 self.genres.shift(samples, genre) if self.genres and genre else None,
             )
 
@@ -203,11 +208,13 @@ class Study:
         ways: dict[str, Any] = {}
         for way in self.plan.tuning:
             by_arm: dict[str, dict[str, list[float]]] = {arm.name: {} for arm in arms}
+            taken: dict[str, list[dict[str, float]]] = {arm.name: [] for arm in arms}
             for seed in range(self.plan.seeds):
                 scored = {arm.name: score(_place(way, arm, seed)) for arm in arms}
                 for arm, one in scored.items():
+                    taken[arm].append(one.taken_for)
                     values = {
-                        "accuracy": one.accuracy,
+                        "accuracy": one.taken_for.get(THE_ARTIST, 0.0),
                         "distance": sum(one.distances) / len(one.distances),
                         "closer": scores.closer(one.distances, scored[CLEAN].distances),
                         "kid": scores.kid(one.numbers, artist),
@@ -216,14 +223,24 @@ class Study:
                     for figure, value in values.items():
                         if value is not None:
                             by_arm[arm].setdefault(figure, []).append(value)
-            ways[way] = {"arms": {arm: _estimates(values) for arm, values in by_arm.items()}, "falls": _falls(by_arm)}
+            ways[way] = {
+                "arms": {arm: _estimates(values) for arm, values in by_arm.items()},
+                "falls": _falls(by_arm),
+                "taken_for": {arm: _mean(found) for arm, found in taken.items()},
+            }
         figures = self._cloak_figures()
         return {
             "ways": ways,
             "about": {arm.name: arm.about for arm in arms},
             "style": style,
             "genre": genre,
-            "held_out": {"accuracy": classifier.accuracy(held)},
+            "classifier": {
+                "styles": list(classifier.names),
+                "held_out": classifier.taken_for(held).get(THE_ARTIST, 0.0),
+                "others_held_out": {
+                    name: classifier.taken_for(found).get(name, 0.0) for name, found in held_back.items()
+                },
+            },
             "cloak": figures,
             "detected": asdict(detection.found(own.training, self._treated(CLOAK))),
             "statement": statement(figures),
@@ -231,15 +248,30 @@ class Study:
             "notes": list(self.compute.notes),
         }
 
-    def _negatives(self, target: str) -> Tensor:
-        """Pictures that are not the artist's: the same in other styles, and another artist's where there are some."""
-        names = [target, *random.Random(SEED).sample([name for name in styles.STYLES if name != target], NEGATIVES - 1)]
-        training = self.portfolio.training
-        found = [
-            rounded(transfer(picture[None], styles.index(names[number % NEGATIVES])))
-            for number, picture in enumerate(training.repeat(max(1, NEGATIVES // 2), 1, 1, 1))
-        ]
-        return torch.cat([*found, self.others] if self.others is not None else found)
+    def _classifier(self, training: Sequence[scores.Style]) -> tuple[dict[str, list[scores.Style]], scores.Classifier]:
+        """What tells the artist from other artists and from the catalogue's styles, and others' pictures held out.
+
+        A catalogue's style is shown by pictures of the artist's own in it, so that content tells nothing, and all
+        pictures have been through the generator's autoencoder, so that its traces tell nothing either.
+        """
+        known = {THE_ARTIST: list(training)}
+        held_back = {}
+        for name, pictures in self.others.items():
+            found = self._seen(pictures)
+            last = max(1, len(found) // portfolio.HELD_OUT)
+            known[name], held_back[name] = found[:-last], found[-last:]
+        own = self.portfolio.training
+        for place, name in enumerate(styles.STYLES):
+            chosen = [(place * IN_EACH + number) % len(own) for number in range(min(IN_EACH, len(own)))]
+            painted = [rounded(transfer(own[number : number + 1], styles.index(name))) for number in chosen]
+            known[name] = self._seen(torch.cat(painted))
+        return held_back, scores.Classifier(known)
+
+    def _seen(self, pictures: Tensor) -> list[scores.Style]:
+        """The styles of pictures as the generator's autoencoder gives them back."""
+        with torch.no_grad():
+            given = torch.cat([self.generator.round_trip(one[None]) for one in pictures]).clamp(0, 1)
+        return scores.styles(rounded(given), self.compute.device)
 
     def _cloak_figures(self) -> dict[str, Any]:
         count = len(self.portfolio.training)
@@ -257,6 +289,12 @@ def _estimates(values: Mapping[str, Sequence[float]]) -> dict[str, Any]:
         figure: asdict(estimate({str(seed): [value] for seed, value in enumerate(found)})) | {"seeds": list(found)}
         for figure, found in values.items()
     }
+
+
+def _mean(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Each name's mean over all runs, the largest first; a run without it counts as 0."""
+    whole = {name: sum(one.get(name, 0.0) for one in found) / len(found) for one in found for name in one}
+    return dict(sorted(whole.items(), key=lambda item: (-item[1], item[0])))
 
 
 def _falls(by_arm: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, Any]:

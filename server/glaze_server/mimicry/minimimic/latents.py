@@ -18,7 +18,7 @@ from torch import Tensor
 
 from glaze_plugin import places
 from glaze_plugin.errors import BadInput
-from glaze_server.engine.pixels import from_8bit
+from glaze_server.engine.pixels import from_8bit, png
 from glaze_server.engine.training.pictures import Pixels, fetch_packages, originals
 from glaze_server.mimicry.minimimic.autoencoder import Taef2
 
@@ -31,6 +31,8 @@ LEAST = 16
 MOST = 200
 """Pictures of a package that are taken."""
 BATCH = 32
+SHOWN = 24
+"""Crops of each label, one a picture, that are kept as pictures too."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +70,17 @@ def cut(work: Path, count: int, side: int, dice: random.Random) -> Iterator[tupl
             yield package, crops(pixels, count, side, dice)
 
 
+def others(work: Path) -> Path:
+    """The folder where `gathered` keeps some pictures of each label, a folder each."""
+    return work / "others"
+
+
 @torch.no_grad()
 def gathered(work: Path) -> Data:
-    """Fetch the packages, cut, encode; what is there already below `work` is read. Raises BadInput without pictures."""
+    """Fetch the packages, cut, encode; what is there already below `work` is read. Raises BadInput without pictures.
+
+    Some crops of each label are kept below `others(work)`.
+    """
     file = work / "latents.safetensors"
     if not file.exists():
         _gather(work, file)
@@ -84,6 +94,7 @@ def _gather(work: Path, file: Path) -> None:
     waiting: list[Tensor] = []
     latents: list[Tensor] = []
     packages: list[str] = []
+    shown: dict[str, list[Tensor]] = {}
 
     def encode() -> None:
         if waiting:
@@ -92,6 +103,8 @@ def _gather(work: Path, file: Path) -> None:
 
     for package, found in cut(work, CROPS, SIDE, dice):
         taken[package] += 1
+        if taken[package] <= SHOWN:
+            shown.setdefault(package, []).append(found[0])
         waiting.extend(found)
         packages += [package] * CROPS
         if len(waiting) >= BATCH:
@@ -102,6 +115,11 @@ def _gather(work: Path, file: Path) -> None:
         raise BadInput("no_pictures", "There are no pictures to learn from.")
     chosen = torch.tensor([name in names for name in packages])
     labels = torch.tensor([names.index(name) for name in packages if name in names])
+    for name in names:
+        folder = others(work) / name
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, picture in enumerate(shown[name]):
+            (folder / f"{number:03}.png").write_bytes(png(picture))
     with places.whole(file) as beside:
         save_file(
             {"latents": torch.cat(latents)[chosen].contiguous(), "labels": labels}, beside, {"names": json.dumps(names)}

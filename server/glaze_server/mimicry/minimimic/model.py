@@ -78,12 +78,13 @@ class MiniMimic:
             else:
                 batch = latents[chosen]
             labels = torch.full((len(chosen),), size.artist)
-            error = loss(network, batch.to(self._where.name), labels.to(self._where.name), dice, size.none)
+            with self._where.brief():
+                error = loss(network, batch.to(self._where.name), labels.to(self._where.name), dice, size.none)
             adam.zero_grad(set_to_none=True)
             error.backward()
             adam.step()
             tick()
-        return Copy(network, model, self._taef2)
+        return Copy(network, model, self._taef2, self._where)
 
     @torch.no_grad()
     def _latents(self, pictures: Tensor) -> Tensor:
@@ -93,8 +94,9 @@ class MiniMimic:
 class Copy:
     """A MiniMimic after fine-tuning, as Mimic."""
 
-    def __init__(self, network: Any, model: weights.Model, taef2: Taef2) -> None:
+    def __init__(self, network: Any, model: weights.Model, taef2: Taef2, where: Device) -> None:
         self._network = network
+        self._where = where
         self._model = model
         self._taef2 = taef2
 
@@ -110,7 +112,8 @@ class Copy:
             for _ in range(done * len(labels) // SAMPLE_STEPS - (done - 1) * len(labels) // SAMPLE_STEPS):
                 tick()
 
-        latents = sample(self._network, self._model.size, labels, dice, step)
+        with self._where.brief():
+            latents = sample(self._network, self._model.size, labels, dice, step)
         return self._taef2.decode(latents * self._model.deviation + self._model.mean).clamp(0, 1)
 
 

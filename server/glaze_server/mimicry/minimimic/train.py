@@ -33,12 +33,16 @@ SAVE_SECONDS = 60
 
 @dataclass
 class State:
-    """A training in progress. average: the network's, by EMA. seconds: s that its steps took, on any machine."""
+    """A training in progress. average: the network's, by EMA. seconds: s that its steps took, on any machine.
+
+    where: it runs; gradients are taken in bfloat16 if that pays there.
+    """
 
     network: Any
     average: Any
     adam: torch.optim.AdamW
     dice: torch.Generator
+    where: Device = CPU
     steps: int = 0
     seconds: float = 0.0
 
@@ -47,12 +51,13 @@ class State:
         start = time.monotonic()
         for group in self.adam.param_groups:
             group["lr"] = RATE * min(1, (self.steps + 1) / WARM)
-        where = next(self.network.parameters()).device
+        name = self.where.name
         chosen = torch.randint(len(data.labels), (BATCH,), generator=self.dice)
         batch = (data.latents[chosen].float() - mean) / deviation
         if torch.rand((), generator=self.dice) < 0.5:
             batch = batch.flip(-1)
-        error = loss(self.network, batch.to(where), data.labels[chosen].to(where), self.dice, size.none)
+        with self.where.brief():
+            error = loss(self.network, batch.to(name), data.labels[chosen].to(name), self.dice, size.none)
         self.adam.zero_grad(set_to_none=True)
         error.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -72,7 +77,9 @@ def begin(size: Size, where: Device = CPU, seed: int = 0) -> State:
         network = denoiser(size).eval()  # `loss` leaves labels out; the network would do so by itself, unseeded
     network.to(where.name)
     adam = torch.optim.AdamW(network.parameters(), RATE, weight_decay=0.01)
-    return State(network, copy.deepcopy(network).requires_grad_(False), adam, torch.Generator().manual_seed(seed))
+    return State(
+        network, copy.deepcopy(network).requires_grad_(False), adam, torch.Generator().manual_seed(seed), where
+    )
 
 
 def save(state: State, path: Path) -> None:
