@@ -188,7 +188,8 @@ BAD = {
     "missing.png": (None, "There is no file missing.png."),
     "text.png": (
         b"hello, this is a text\n" * 40,
-        "This is no picture of a kind that Glaze reads: PNG, JPEG, WebP, TIFF, AVIF, OpenEXR, PSD, KRA or ORA.",
+        "This is no picture of a kind that Glaze reads: "
+        "PNG, JPEG, WebP, TIFF, JPEG XL, AVIF, HEIC, OpenEXR, PSD, KRA or ORA.",
     ),
     "empty.png": (b"", "The file is empty."),
     "cut.png": (truncated, "This PNG file is damaged or cut short."),

@@ -15,10 +15,10 @@ from glaze_plugin.errors import BadInput, Cancelled, DaemonUnavailable, GlazeErr
 
 SUFFIXES = {
     **{".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".tif": "tiff", ".tiff": "tiff"},
-    **{".avif": "avif", ".exr": "exr"},
+    **{".jxl": "jxl", ".avif": "avif", ".exr": "exr"},
 }
-READ_ONLY = {".kra": ".png", ".ora": ".png", ".psd": ".tif", ".psb": ".tif"}
-"""Documents of painting programs, whose merged picture is cloaked → what the result's name ends in."""
+READ_ONLY = {".heic": ".png", ".heif": ".png", ".kra": ".png", ".ora": ".png", ".psd": ".tif", ".psb": ".tif"}
+"""What is only read, of documents the merged picture → what the result's name ends in."""
 
 
 @dataclass(frozen=True)

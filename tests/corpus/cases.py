@@ -297,7 +297,3 @@ def merged_cases() -> Iterator[tuple[str, bytes, Samples, str]]:
         shown = PSDImage.open(io.BytesIO(data.getvalue())).topil()
         assert shown is not None
         yield f"psd-{model}", data.getvalue(), np.asarray(shown).reshape(HEIGHT, WIDTH, -1), "tiff"
-
-
-def all_cases() -> list[Case]:
-    return [*png_cases(), *jpeg_cases(), *webp_cases(), *tiff_cases(), *exr_cases(), *avif_cases()]

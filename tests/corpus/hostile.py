@@ -14,12 +14,14 @@ import sys
 import zlib
 from collections.abc import Iterator
 
+import imagecodecs
 import numpy as np
 import tifffile
 
 from glaze_plugin.errors import BadInput
 from glaze_server.engine import formats
-from tests.corpus import cases
+from glaze_server.engine.formats import jxl_header
+from tests.corpus import cases, matrix, modern
 from tests.corpus.profiles import CMYK, SRGB
 
 MEMORY = 1500 * 2**20
@@ -89,6 +91,38 @@ def attacks() -> Iterator[tuple[str, bytes]]:
     yield "cmyk-with-a-profile-for-rgb", cases.jpeg(press, "CMYK", icc_profile=SRGB)
     yield "cmyk-with-a-profile-of-nonsense", cases.jpeg(press, "CMYK", icc_profile=bytes(16) + b"CMYK" + bytes(500))
 
+    yield from _modern()
+
+
+def _modern() -> Iterator[tuple[str, bytes]]:
+    """Attacks in boxes."""
+    stream = bytes(imagecodecs.jpegxl_encode(RGB, lossless=True))
+    kept = jxl_header.read(stream)
+    yield "jxl-of-10^9-px", _sides(65_000, 16_000) + stream[4:]
+    yield "jxl-of-4*10^9-px", _sides(65_535, 65_535) + stream[4:]
+    yield "jxl-that-lies", _sides(3000, 3000) + stream[4:]
+    assert (kept.width, kept.height) == (48, 40)
+    yield "jxl-in-a-box-without-end", BOXED + struct.pack(">I4s", 2**31, b"jxlc") + stream
+    yield "jxl-in-a-box-of-less-than-nothing", BOXED + struct.pack(">I4s", 4, b"jxlc") + stream
+    yield "jxl-without-a-picture", BOXED
+    yield "jxl-of-a-jpeg-that-is-not-there", BOXED + struct.pack(">I4s", 24, b"jbrd") + bytes(16)
+    heic, avif = modern.heic(RGB, "RGB"), modern.avif(RGB, 8, (1, 13))
+    for name, data in (("heic", heic), ("avif", avif)):
+        at = data.index(b"ispe") + 8
+        for width, height in ((65_535, 65_535), (30_000, 30_000), (0, 0)):
+            yield f"{name}-of-{width}x{height}-px", data[:at] + struct.pack(">II", width, height) + data[at + 8 :]
+        at = data.index(b"meta") - 4
+        yield f"{name}-in-a-box-without-end", data[:at] + struct.pack(">I", 2**31) + data[at + 4 :]
+
+
+BOXED = b"\0\0\0\x0cJXL \r\n\x87\n" + struct.pack(">I", 20) + b"ftypjxl \0\0\0\0jxl "
+
+
+def _sides(width: int, height: int) -> bytes:
+    """How a JPEG XL codestream begins that claims a size; what follows is of another."""
+    bits = height - 1 << 3 | 2 << 1 | 0 | (width - 1) << 26 | 2 << 24
+    return b"\xff\x0a" + bits.to_bytes(7, "little")
+
 
 def _sized(jpeg: bytes, width: int, height: int) -> bytes:
     at = jpeg.index(b"\xff\xc0") + 5
@@ -114,14 +148,20 @@ def nuisances() -> Iterator[tuple[str, bytes]]:
     yield "profile-that-inflates", cases.png(RGB, 2, cases.chunk(b"iCCP", b"p\0\0" + bomb))
     yield "xmp-with-entities", cases.png(RGB, 2, cases.chunk(b"iTXt", xmp + entities))
     yield "xmp-without-end", cases.png(RGB, 2, cases.chunk(b"iTXt", xmp + b"<a>" * 100_000))
+    stream = bytes(imagecodecs.jpegxl_encode(RGB, lossless=True))
+    packed = b"xml " + bytes(imagecodecs.brotli_encode(bytes(200 * 2**20), level=1))
+    boxes = (
+        struct.pack(">I4s", len(packed) + 8, b"brob") + packed + struct.pack(">I4s", len(stream) + 8, b"jxlc") + stream
+    )
+    yield "jxl-with-xmp-that-inflates", BOXED + boxes
     yield "rgb-with-a-profile-for-cmyk", cases.png(RGB, 2, *cases.icc(CMYK["press"]))
 
 
 def flipped(seed: int) -> Iterator[tuple[str, bytes]]:
     """Sound files of every kind with one to four bits flipped."""
     dice = random.Random(seed)
-    sound = [(case.name, case.data) for case in cases.all_cases() if len(case.data) < 40_000]
-    sound += [(name, data) for name, data, *_ in cases.merged_cases()]
+    sound = [(case.name, case.data) for case in matrix.all_cases() if len(case.data) < 40_000]
+    sound += [(name, data) for name, data, *_ in matrix.read_only_cases()]
     for number in range(FLIPS):
         name, original = dice.choice(sound)
         data = bytearray(original)

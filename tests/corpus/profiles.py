@@ -9,7 +9,7 @@ import pyvips
 D65, D50 = [0.3127, 0.329], [0.3457, 0.3585]
 
 
-def _rgb(primaries: list[float], gamma: float, white: list[float] = D65) -> bytes:
+def rgb(primaries: list[float], gamma: float, white: list[float] = D65) -> bytes:
     return bytes(imagecodecs.cms_profile("rgb", whitepoint=white, primaries=primaries, gamma=gamma))
 
 
@@ -19,8 +19,8 @@ RGB = {
     "srgb": SRGB,
     "p3": bytes(pyvips.Operation.call("profile_load", "p3")),
     "adobe": bytes(imagecodecs.cms_profile("adobergb")),
-    "prophoto": _rgb([0.7347, 0.2653, 0.1596, 0.8404, 0.0366, 0.0001], 1.8, D50),
-    "linear": _rgb([0.64, 0.33, 0.3, 0.6, 0.15, 0.06], 1.0),
+    "prophoto": rgb([0.7347, 0.2653, 0.1596, 0.8404, 0.0366, 0.0001], 1.8, D50),
+    "linear": rgb([0.64, 0.33, 0.3, 0.6, 0.15, 0.06], 1.0),
 }
 GRAY = {
     "none": b"",

@@ -1,14 +1,22 @@
-"""Readers that did not write what they read: libvips writes PNG and WebP, jpeglib JPEG, tifffile TIFF."""
+"""Readers that did not write what they read.
+
+libvips writes PNG, WebP and AVIF, jpeglib JPEG, tifffile TIFF, OpenImageIO JPEG XL of colours and imagecodecs of grays.
+"""
 
 from __future__ import annotations
 
 import io
 import struct
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import imagecodecs
 import numpy as np
+import OpenImageIO
+import pillow_heif
+import pylibjxl
 import pyvips
 from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
@@ -89,6 +97,67 @@ def avif(data: bytes) -> Samples:
     return np.asarray(imagecodecs.avif_decode(data))
 
 
+def jxl(data: bytes) -> Samples:
+    """8 bits by pylibjxl, more of colours by imagecodecs and of grays by OpenImageIO."""
+    told = pylibjxl.probe(data)
+    if told["bits_per_sample"] == 8:
+        found = np.asarray(pylibjxl.decode(data))
+    elif told["color_channels"] == 3:
+        found = np.asarray(imagecodecs.jpegxl_decode(data))
+    else:
+        found = np.asarray(_opened(data, lambda image: image.read_image(image.spec().format)))
+    return found.reshape(*found.shape[:2], -1)
+
+
+def jxl_numbers(data: bytes) -> Any:
+    """Primaries and transfer."""
+    return tuple(_opened(data, lambda image: image.spec().getattribute("CICP"))[:2])
+
+
+def _opened(data: bytes, look: Callable[[Any], Any]) -> Any:
+    """What there is to see in a JPEG XL file, by OpenImageIO."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "given.jxl")
+        path.write_bytes(data)
+        straight = OpenImageIO.ImageSpec()
+        straight.attribute("oiio:UnassociatedAlpha", 1)
+        image = OpenImageIO.ImageInput.open(str(path), straight)
+        assert image is not None
+        return look(image)
+
+
+def inner_jpeg(data: bytes) -> Samples:
+    """Of a JPEG that was packed as JPEG XL."""
+    return pillow(bytes(imagecodecs.jpegxl_decode_jpeg(data, numthreads=1)))
+
+
+def inner_tables(data: bytes) -> Any:
+    return jpeg_tables(bytes(imagecodecs.jpegxl_decode_jpeg(data, numthreads=1)))
+
+
+def heic(data: bytes) -> Samples:
+    """By pillow-heif, whose libheif is not pi-heif's; of more than 8 bits so that the top is 65535."""
+    image = pillow_heif.open_heif(io.BytesIO(data), convert_hdr_to_8bit=False)
+    found = np.asarray(image).reshape(image.size[1], image.size[0], -1)
+    return found if found.dtype == np.uint8 else found | found >> image.info["bit_depth"]
+
+
+def nclx(data: bytes) -> bytes:
+    """Primaries and transfer that an AVIF file states."""
+    return data.partition(b"colrnclx")[2][:4]
+
+
+def looks(data: bytes) -> Any:
+    """Chunks of a PNG file that say how its samples are shown."""
+    found, at = [], 8
+    while at < len(data):
+        size, kind = struct.unpack_from(">I4s", data, at)
+        if kind in (b"cICP", b"gAMA", b"cHRM", b"sRGB", b"iCCP"):
+            found.append((kind, data[at + 8 : at + 8 + size]))
+        at += size + 12
+    return found
+
+
 def dpi(data: bytes) -> Any:
     with Image.open(io.BytesIO(data)) as image:
         return image.info.get("dpi")
@@ -97,6 +166,8 @@ def dpi(data: bytes) -> Any:
 def profile(data: bytes) -> bytes:
     if data.startswith(b"\x76\x2f\x31\x01"):
         return b""
+    if data.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")):
+        return bytes(pylibjxl.decode(data, metadata=True)[1].get("icc", b""))
     if data[:2] in (b"II", b"MM"):
         return bytes(directory(data).get(34675, b""))
     with Image.open(io.BytesIO(data)) as image:

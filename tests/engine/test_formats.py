@@ -334,14 +334,15 @@ def test_place_camera_thumbnail_and_history_stay_behind(tagged: bytes) -> None:
         (b"Dear diary, this is not a picture.\n" * 20, "not_a_picture"),
         (b'<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64"/>', "not_a_picture"),
         (b"gimp xcf v011\0", "not_merged"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0heic", "heic"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0heic", "damaged"),
+        (b"\xff\x0a", "damaged"),
         (b"\x89PNG\r\n\x1a\n", "damaged"),
         (b"\xff\xd8\xff", "damaged"),
         (file_bytes(Image.new("RGB", (64, 64)), "GIF"), "not_a_picture"),
         (tiff(np.zeros((40, 50, 3), np.uint32), photometric="rgb"), "depth"),
     ],
     ids=[
-        *("empty", "text", "svg", "xcf", "heic", "png-start", "jpeg-start", "gif", "32-bit"),
+        *("empty", "text", "svg", "xcf", "heic-start", "jxl-start", "png-start", "jpeg-start", "gif", "32-bit"),
     ],
 )
 def test_what_is_no_usable_picture_is_refused(data: bytes, code: str) -> None:
@@ -392,7 +393,7 @@ CLEAR = file_bytes(Image.fromarray(random_samples(np.uint8, 4)))
         (DEEP, "jpeg", "JPEG cannot hold 16 bits"),
         (DEEP, "webp", "WEBP cannot hold 16 bits"),
         (CLEAR, "jpeg", "JPEG cannot hold transparency"),
-        (CLEAR, "gif", "PNG, JPEG, WebP, TIFF, AVIF and OpenEXR"),
+        (CLEAR, "gif", "PNG, JPEG, WebP, TIFF, JPEG XL, AVIF and OpenEXR"),
     ],
 )
 def test_a_format_that_cannot_hold_the_picture_is_refused(data: bytes, format: str, reason: str) -> None:

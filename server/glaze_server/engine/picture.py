@@ -95,6 +95,15 @@ class Picture:
     def with_samples(self, samples: Samples) -> Picture:
         return replace(self, samples=samples)
 
+    def turned(self, orientation: int) -> Picture:
+        """The picture as EXIF's orientation, 1 to 8, says that it is to be shown (EXIF 2.3, section 4.6.4)."""
+        samples = self.samples.swapaxes(0, 1) if orientation > 4 else self.samples
+        if orientation in (3, 4, 7, 8):
+            samples = samples[::-1]
+        if orientation in (2, 3, 6, 7):
+            samples = samples[:, ::-1]
+        return self.with_samples(np.ascontiguousarray(samples))
+
     def changed(self, delta: Floats) -> Picture:
         """The picture with δ added to its samples; integers are kept in their range.
 

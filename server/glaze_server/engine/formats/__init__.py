@@ -7,16 +7,21 @@ from types import ModuleType
 from typing import cast
 
 from glaze_plugin.errors import BadInput, GlazeError
-from glaze_server.engine.formats import avif, exr, jpeg, painting, photoshop, png, tiff, webp
+from glaze_server.engine.formats import avif, exr, heic, jpeg, jxl, painting, photoshop, png, tiff, webp
 from glaze_server.engine.formats.file import Codec, PictureFile, Wanted, damaged
+from glaze_server.engine.metadata import exif
 from glaze_server.engine.picture import Picture
 
 __all__ = ["WRITTEN", "Codec", "PictureFile", "Wanted", "check_format", "decode", "encode", "levels", "lossy"]
 
-MODULES: tuple[ModuleType, ...] = (png, jpeg, webp, tiff, avif, exr, photoshop, painting)
+MODULES: tuple[ModuleType, ...] = (png, jpeg, webp, tiff, jxl, avif, heic, exr, photoshop, painting)
 CODECS = {module.NAME: cast(Codec, module) for module in MODULES}
-WRITTEN = ("png", "jpeg", "webp", "tiff", "avif", "exr")
+WRITTEN = ("png", "jpeg", "webp", "tiff", "jxl", "avif", "exr")
 """Formats that can be asked for."""
+TURNED = ("jxl", "avif")
+"""Formats that viewers do not turn as EXIF says."""
+NUMBERED = ("png", "jxl", "avif")
+"""Formats that state colours by numbers, if they have no profile."""
 READ_ONLY = tuple(name for name in CODECS if name not in WRITTEN)
 
 
@@ -31,7 +36,8 @@ def decode(data: bytes) -> PictureFile:
     if codec is None:
         raise BadInput(
             "not_a_picture",
-            "This is no picture of a kind that Glaze reads: PNG, JPEG, WebP, TIFF, AVIF, OpenEXR, PSD, KRA or ORA.",
+            "This is no picture of a kind that Glaze reads: "
+            "PNG, JPEG, WebP, TIFF, JPEG XL, AVIF, HEIC, OpenEXR, PSD, KRA or ORA.",
         )
     try:
         return codec.decode(data)
@@ -51,7 +57,8 @@ def check_format(file: PictureFile, format: str) -> str:
             "format", f"Glaze reads {format.upper()} files but does not write them; name a PNG or TIFF file."
         )
     if format not in WRITTEN:
-        raise BadInput("format", f"Glaze writes PNG, JPEG, WebP, TIFF, AVIF and OpenEXR files, not {format!r}.")
+        sentence = f"Glaze writes PNG, JPEG, WebP, TIFF, JPEG XL, AVIF and OpenEXR files, not {format!r}."
+        raise BadInput("format", sentence)
     if len(file.pages) > 1 and format != "tiff":
         raise BadInput("format", f"{format.upper()} holds one picture, and this file holds {len(file.pages)}.")
     if format != file.format:
@@ -73,6 +80,10 @@ def encode(file: PictureFile, pages: Sequence[Picture], format: str = "", wanted
     """The bytes of `pages`, which are `file`'s with other samples, in a format that `check_format` allows."""
     wanted, format = wanted or Wanted(), check_format(file, format)
     about = file.about.kept(wanted.metadata, wanted.no_mining)
+    if format in TURNED and file.format != format:
+        pages, about = [page.turned(exif.orientation(about.exif)) for page in pages], about.upright
+    if format not in NUMBERED:
+        about = about.with_profile(pages[0].model == "G")
     try:
         return CODECS[format].encode(pages, about, file, wanted)
     except (GlazeError, MemoryError):

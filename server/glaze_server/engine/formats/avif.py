@@ -1,4 +1,7 @@
-"""AVIF of 8 to 12 bits, by libvips. A file does not say with which quality it was made."""
+"""AVIF of 8 to 12 bits, by libvips. A file does not say with which quality it was made.
+
+Samples of 10 and 12 bits are seen as 16 bits, from 0 to the top. A file is turned as it says when it is read.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import numpy as np
 import pyvips
 
 from glaze_plugin.errors import BadInput
-from glaze_server.engine.formats import vips
+from glaze_server.engine.formats import items, vips
 from glaze_server.engine.formats.file import PictureFile, Wanted, check_claim, damaged, same
 from glaze_server.engine.metadata import Metadata, exif
 from glaze_server.engine.picture import Picture, interpreted
@@ -19,16 +22,13 @@ LEVELS = len(QUALITIES)
 
 
 def holds(data: bytes) -> bool:
-    return data[4:8] == b"ftyp" and data[8:12] in (b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1")
+    brands = data[8 : int.from_bytes(data[:4], "big")]
+    return data[4:8] == b"ftyp" and (b"avif" in brands or b"avis" in brands)
 
 
 def decode(data: bytes) -> PictureFile:
-    brands = data[8 : int.from_bytes(data[:4], "big")]
-    if b"avif" not in brands or b"avis" in brands[:4]:
-        raise BadInput(
-            "several_pages" if b"avis" in brands else "heic",
-            "Of this family AVIF pictures are read, not HEIC and not animations.",
-        )
+    if data[8:12] == b"avis":
+        raise BadInput("several_pages", "This file holds an animation; save one picture alone.")
     try:
         image = pyvips.Image.heifload_buffer(data, fail_on="error")
         bits = image.get("bits-per-sample")
@@ -36,10 +36,13 @@ def decode(data: bytes) -> PictureFile:
         found = np.ascontiguousarray(image.numpy()).reshape(image.height, image.width, image.bands)
     except pyvips.Error as error:
         raise damaged(NAME) from error
+    if found.dtype == np.uint16:  # libvips puts them at the top of the 16 bits, and nothing below
+        found |= found >> bits
     profile = vips.profile(image)
     block, packet = (bytes(image.get(name)) if image.get_typeof(name) else b"" for name in ("exif-data", "xmp-data"))
-    about = Metadata(profile=profile, exif=block.removeprefix(b"Exif\0\0"), xmp=packet)
-    picture = interpreted(found, vips.CHANNELS[image.bands], profile)
+    told = exif.upright(block.removeprefix(b"Exif\0\0"))
+    about = Metadata(profile=profile, exif=told, xmp=packet, numbers=None if profile else items.numbers(data))
+    picture = interpreted(found, vips.CHANNELS[image.bands], about.stated(image.bands < 3))
     return PictureFile(NAME, (picture,), about, data, lossy=True, own=(bits, block, packet))
 
 
@@ -64,7 +67,7 @@ def encode(pages: Sequence[Picture], about: Metadata, file: PictureFile, wanted:
     keep = {"keep": "all" if about.profile or about.described or about.xmp else "none"}
     options = {"compression": "av1", "Q": quality, "bitdepth": bits, "effort": 3, "subsample_mode": "off", **keep}
     written: bytes = image.heifsave_buffer(**options)
-    return written
+    return items.with_numbers(written, about.numbers) if about.numbers and not about.profile else written
 
 
 def _blotted(file: PictureFile, about: Metadata) -> bytes:

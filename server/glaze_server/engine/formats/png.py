@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from glaze_plugin.errors import BadInput
+from glaze_server.engine import cicp
 from glaze_server.engine.formats import vips
 from glaze_server.engine.formats.file import PictureFile, Wanted, check_claim, damaged, same
 from glaze_server.engine.metadata import KEEP_ALL, Metadata, exif, keeps_text
@@ -27,6 +30,9 @@ COPIES = (b"caBX", b"acTL", b"fcTL", b"fdAT", b"eXIf", b"IHDR", b"IEND")
 """Chunks that hold the picture itself, or are written anew."""
 LINEAR = (90_000, 110_000)
 """gAMA of linear light is 100,000."""
+UNIT = 100_000
+"""gAMA and cHRM are in so many parts."""
+SRGB_GAMMA, NEAR = 0.45455, 0.005
 INCH = 0.0254
 CHANNELS = {0: 1, 2: 3, 3: 4, 4: 2, 6: 4}
 """Colour type → channels at most, with a transparent colour one more."""
@@ -87,13 +93,38 @@ def decode(data: bytes) -> PictureFile:
     linear = LINEAR[0] < gamma < LINEAR[1] and b"sRGB" not in bodies
     picture = interpreted(samples, vips.CHANNELS[samples.shape[2]], profile, linear)
     about = Metadata(
-        profile=profile,
+        profile=profile or _described(bodies, colour in (0, 4)),
         exif=bodies.get(b"eXIf", b""),
         xmp=next((chunk.body[len(XMP) :] for chunk in found if chunk.body.startswith(XMP)), b""),
         texts=dict(_texts(found)),
         resolution=_resolution(bodies.get(b"pHYs", b"")),
+        numbers=None if profile else _numbers(bodies),
     )
     return PictureFile(NAME, (picture,), about, data, narrow=depth < 8 or colour == 3, own=found)
+
+
+def _numbers(bodies: Mapping[bytes, bytes]) -> tuple[int, int] | None:
+    """Primaries and transfer, where they say something other than sRGB."""
+    body = bodies.get(b"cICP", b"")
+    found = (body[0], body[1]) if len(body) == 4 and body[2:] == b"\0\1" else cicp.SRGB
+    return found if cicp.known(*found) and found != cicp.SRGB else None
+
+
+def _described(bodies: Mapping[bytes, bytes], gray: bool) -> bytes:
+    """A profile of what gAMA and cHRM say, where nothing says it better and it is not nearly sRGB."""
+    gamma, points = bodies.get(b"gAMA", b""), bodies.get(b"cHRM", b"")
+    if b"cICP" in bodies or b"sRGB" in bodies or len(gamma) not in (0, 4) or len(points) not in (0, 32):
+        return b""
+    exponent = struct.unpack(">I", gamma)[0] / UNIT if gamma else SRGB_GAMMA
+    flat = [value / UNIT for value in struct.unpack(">8I", points)] if points else []
+    white, *primaries = zip(flat[::2], flat[1::2], strict=True) if points else (cicp.D65, *cicp.REC709)
+    usual = np.allclose([white, *primaries], (cicp.D65, *cicp.REC709), atol=NEAR)
+    if not 0.1 < exponent < 10 or (abs(exponent - SRGB_GAMMA) < NEAR and (usual or gray)):
+        return b""
+    try:
+        return cicp.described(white, tuple(primaries), 1 / exponent, gray)
+    except (ValueError, RuntimeError):  # points that span no colours
+        return b""
 
 
 def _resolution(body: bytes) -> tuple[float, float] | None:
@@ -147,6 +178,8 @@ def encode(pages: Sequence[Picture], about: Metadata, file: PictureFile, wanted:
 def _looks(about: Metadata) -> list[Chunk]:
     """How the samples of a picture from another format are shown."""
     found = [Chunk(b"iCCP", b"icc\0\0" + zlib.compress(about.profile))] if about.profile else []
+    if about.numbers and not about.profile:
+        found.append(Chunk(b"cICP", bytes((*about.numbers, 0, 1))))
     if about.resolution:
         across, down = (round(value / INCH) for value in about.resolution)
         found.append(Chunk(b"pHYs", struct.pack(">IIB", across, down, 1)))

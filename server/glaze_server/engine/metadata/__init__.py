@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from glaze_server.engine import cicp
 from glaze_server.engine.metadata import exif, iptc, xmp
 
 KEEP_ALL, SAFE, NONE = "keep-all", "safe", "none"
@@ -18,7 +19,8 @@ MODES = (KEEP_ALL, SAFE, NONE)
 class Metadata:
     """profile: ICC bytes. exif: a block in TIFF's structure. xmp: a packet. iptc: IIM records. b"" where there is none.
 
-    texts: PNG's keywords → text (latin-1). resolution: px per inch, across and down, or None.
+    texts: PNG's keywords → text (latin-1). resolution: px per inch, across and down, or None. numbers: the colours'
+    primaries and transfer where the file states them so (`cicp`) and has no profile, or None.
     """
 
     profile: bytes = b""
@@ -27,6 +29,15 @@ class Metadata:
     iptc: bytes = b""
     texts: dict[str, str] = field(default_factory=dict)
     resolution: tuple[float, float] | None = None
+    numbers: tuple[int, int] | None = None
+
+    def stated(self, gray: bool) -> bytes:
+        """The profile, or one that says what the numbers do."""
+        return self.profile or (cicp.profile(*self.numbers, gray) if self.numbers else b"")
+
+    def with_profile(self, gray: bool) -> Metadata:
+        """With a profile instead of numbers, for formats that have none."""
+        return replace(self, profile=self.stated(gray), numbers=None)
 
     def kept(self, mode: str, no_mining: bool) -> Metadata:
         """What of it goes along. mode: one of MODES. no_mining: whether data mining is declared prohibited."""
@@ -38,6 +49,11 @@ class Metadata:
             iptc=iptc.kept(self.iptc, mode),
             texts={name: text for name, text in self.texts.items() if keeps_text(name, mode)},
         )
+
+    @property
+    def upright(self) -> Metadata:
+        """Of the picture after it has been turned as EXIF says."""
+        return replace(self, exif=exif.upright(self.exif))
 
     @property
     def described(self) -> bytes:

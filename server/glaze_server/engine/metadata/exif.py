@@ -140,3 +140,23 @@ def with_resolution(block: bytes, resolution: tuple[float, float] | None) -> byt
     rationals = (struct.pack(order + "II", round(value * 10_000), 10_000) for value in resolution)
     more = [Entry(tag, 5, 1, value) for tag, value in zip((X_RESOLUTION, Y_RESOLUTION), rationals, strict=True)]
     return write(order, [*entries, *more, Entry(RESOLUTION_UNIT, 3, 1, struct.pack(order + "H", 2))])
+
+
+def orientation(block: bytes) -> int:
+    """How the samples are to be turned, 1 to 8 (EXIF 2.3, section 4.6.4); 1 where nothing is said."""
+    order, entries, _ = read(block)
+    found = [entry for entry in entries if entry.tag == ORIENTATION and entry.type == 3]
+    number = int(struct.unpack(order + "H", found[0].value[:2])[0]) if found else 1
+    return number if 1 <= number <= 8 else 1
+
+
+def upright(block: bytes) -> bytes:
+    """The block of a picture that has been turned as it says, all else at its place."""
+    order, entries, _ = read(block)
+    changed = bytearray(block)
+    (start,) = struct.unpack_from(order + "I", block, 4) if entries else (0,)
+    (count,) = struct.unpack_from(order + "H", block, start) if entries else (0,)
+    for at in range(start + 2, start + 2 + 12 * count, 12):
+        if changed[at : at + 4] == struct.pack(order + "HH", ORIENTATION, 3):
+            struct.pack_into(order + "H", changed, at + 8, 1)
+    return bytes(changed)
