@@ -46,7 +46,7 @@ def cels(side: int) -> Image.Image:
     unit = side * OVER / 100
     image = Image.new("RGB", (side * OVER, side * OVER), (152, 204, 236))
     draw = ImageDraw.Draw(image)
-    ink = {"outline": (38, 28, 42), "width": 2 * OVER}
+    ink: dict[str, Any] = {"outline": (38, 28, 42), "width": 2 * OVER}
 
     def box(*corners: float) -> tuple[float, ...]:
         return tuple(corner * unit for corner in corners)

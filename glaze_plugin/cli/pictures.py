@@ -17,7 +17,15 @@ SUFFIXES = {
     **{".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".tif": "tiff", ".tiff": "tiff"},
     **{".jxl": "jxl", ".avif": "avif", ".exr": "exr"},
 }
-READ_ONLY = {".heic": ".png", ".heif": ".png", ".kra": ".png", ".ora": ".png", ".psd": ".tif", ".psb": ".tif"}
+READ_ONLY = {
+    ".heic": ".png",
+    ".heif": ".png",
+    ".hif": ".png",
+    ".kra": ".png",
+    ".ora": ".png",
+    ".psd": ".tif",
+    ".psb": ".tif",
+}
 """What is only read, of documents the merged picture → what the result's name ends in."""
 
 

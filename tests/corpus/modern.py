@@ -28,7 +28,8 @@ TYPES = {"u1": "uint8", "u2": "uint16", "f2": "half", "f4": "float"}
 
 def jxl(samples: Samples, profile: bytes = b"", numbers: tuple[int, int] | None = None, distance: float = 0) -> bytes:
     """A JPEG XL file of RGB or RGBA by OpenImageIO, whose colours a profile or numbers state."""
-    spec = OpenImageIO.ImageSpec(*samples.shape[1::-1], samples.shape[2], TYPES[samples.dtype.str[1:]])
+    height, width, channels = samples.shape
+    spec = OpenImageIO.ImageSpec(width, height, channels, TYPES[samples.dtype.str[1:]])
     spec.attribute("jpegxl:distance", distance)
     if profile:
         spec.attribute("ICCProfile", OpenImageIO.TypeDesc(f"uint8[{len(profile)}]"), np.frombuffer(profile, np.uint8))

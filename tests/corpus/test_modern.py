@@ -166,7 +166,7 @@ def test_colours_by_numbers_are_stated_in_every_format(name: str, format: str) -
 
 
 def cicp_of(data: bytes) -> bytes:
-    return dict(readers.looks(data))[b"cICP"][:2]
+    return bytes(dict(readers.looks(data))[b"cICP"][:2])
 
 
 def nclx_of(data: bytes) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import imagecodecs
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -11,12 +12,12 @@ from hypothesis import strategies as st
 from glaze_server.engine import formats
 from glaze_server.engine.colour import AS_SRGB, NOISE
 from glaze_server.engine.formats import PictureFile
-from tests.corpus import cases, profiles, readers
+from tests.corpus import cases, modern, profiles, readers
 from tests.corpus.cases import Samples
 
 CAP = 16 / 255
 FLOAT32 = 4 * float(np.finfo(np.float32).eps)
-DTYPES = {"PNG": ("u1", "u2"), "TIFF": ("u1", "u2", "f2", "f4")}
+DTYPES = {"PNG": ("u1", "u2"), "JXL": ("u1", "u2", "f2", "f4"), "TIFF": ("u1", "u2", "f2", "f4")}
 
 quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 sides = st.integers(1, 300)
@@ -49,6 +50,11 @@ def files(draw: st.DrawFn) -> Made:
     if container == "PNG":
         data = cases.png(samples, cases.COLOURS[model], *cases.icc(profile))
         return Made(name, data, samples, model, container)
+    if container == "JXL":
+        if model[0] == "G":  # which JPEG XL has no profiles for
+            planes = samples if model == "GA" else samples[..., 0]
+            return Made(name, bytes(imagecodecs.jpegxl_encode(planes, lossless=True)), samples, model, container)
+        return Made(name, modern.jxl(samples, profile), samples, model, container)
     options = {"iccprofile": profile} if profile else {}
     data = cases.tiff(samples, model, compression=draw(st.sampled_from([None, "lzw", "zlib"])), **options)
     return Made(name, data, samples, model, container)
@@ -57,6 +63,8 @@ def files(draw: st.DrawFn) -> Made:
 def read(data: bytes, made: Made) -> Samples:
     if made.container == "PNG":
         return readers.png(data)
+    if made.container == "JXL":
+        return readers.jxl(data)
     return readers.inks(data) if made.model == "CMYK" else readers.tiff(data)
 
 

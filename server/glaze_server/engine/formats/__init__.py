@@ -68,7 +68,7 @@ def check_format(file: PictureFile, format: str) -> str:
 
 def lossy(file: PictureFile, format: str) -> bool:
     """Whether a file of that format ("" for its own) changes samples when it is written."""
-    return file.lossy if format in ("", file.format) else format == jpeg.NAME
+    return file.lossy if format in ("", file.format) else format in (jpeg.NAME, avif.NAME)
 
 
 def levels(file: PictureFile, format: str) -> int:

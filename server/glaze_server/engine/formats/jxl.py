@@ -119,6 +119,7 @@ def _colours(data: bytes, samples: Samples) -> tuple[bytes, tuple[int, int] | No
         path.write_bytes(data)
         image = OpenImageIO.ImageInput.open(str(path))
         if image is None:
+            OpenImageIO.geterror()  # else it is told when the process ends
             raise damaged(NAME)
         told: dict[str, Any] = {one.name: one.value for one in image.spec().extra_attribs}
         image.close()
@@ -196,7 +197,7 @@ def _coloured(samples: Samples, about: Metadata, distance: float) -> bytes:
         if image is None:
             raise RuntimeError("OpenImageIO lacks JPEG XL")
         written = image.open(str(path), spec) and image.write_image(samples)
-        if not (image.close() and written) or image.has_error:
+        if not (image.close() and written) or image.geterror():
             raise BadInput("format", "The colour profile of this picture does not go into JPEG XL; choose PNG or TIFF.")
         return path.read_bytes()
 
