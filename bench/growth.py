@@ -15,6 +15,7 @@ import imagecodecs
 import numpy as np
 from PIL import Image, ImageDraw
 
+from glaze_plugin.errors import BadInput
 from glaze_plugin.raster import RasterFormat
 from glaze_server.engine import tasks
 from glaze_server.engine.source import Input
@@ -87,14 +88,21 @@ def growth(data: bytes) -> tuple[float, float]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--side", type=int, default=384, help="px of each picture")
-    side = parser.parse_args().side
+    parser.add_argument("formats", nargs="*", help="names of FORMATS; all if none is given")
+    options = parser.parse_args()
+    side, wanted = options.side, options.formats or list(FORMATS)
     print(f"| format, {side} px | " + " | ".join(f"{name}: bytes | times | shift" for name in ("cels", "sky")) + " |")
     print("| --- |" + " ---: | ---: | ---: |" * 2)
-    for name, (container, options) in FORMATS.items():
+    for name in wanted:
+        container, how = FORMATS[name]
         cells = []
         for image in (cels(side), sky(side)):
-            data = packed(image, container, options)
-            times, shift = growth(data)
+            data = packed(image, container, how)
+            try:
+                times, shift = growth(data)
+            except BadInput as refused:
+                cells.append(f"{len(data)} | – | {refused.code}")
+                continue
             cells.append(f"{len(data)} | {times:.2f} | {shift:.3f}")
         print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
     return 0

@@ -33,6 +33,8 @@ EFFORT = 5
 CONTAINER = b"\0\0\0\x0cJXL \r\n\x87\n"
 TYPE = boxes.packed(b"ftyp", b"jxl \0\0\0\0jxl ")
 STREAM, PIECE, LEVEL, JPEG, PACKED = b"jxlc", b"jxlp", b"jxll", b"jbrd", b"brob"
+SPACE = boxes.packed(b"free", bytes(128))
+"""OpenImageIO opens no file that is smaller."""
 EXIF, XMP = b"Exif", b"xml "
 LARGEST = 2**22
 """Bytes that a packed description may have."""
@@ -51,7 +53,8 @@ def holds(data: bytes) -> bool:
 
 def decode(data: bytes) -> PictureFile:
     found = list(boxes.walk(data)) if data.startswith(CONTAINER) else []
-    header = jxl_header.read(_codestream(data, found))
+    stream = _codestream(data, found)
+    header = jxl_header.read(stream)
     if header.animated:
         raise BadInput("several_pages", "This file holds an animation; save one picture alone.")
     if header.extra not in ((), (jxl_header.ALPHA,)):
@@ -70,7 +73,7 @@ def decode(data: bytes) -> PictureFile:
     samples = np.asarray(imagecodecs.jpegxl_decode(data, numthreads=1))
     samples = _widened(samples.reshape(*samples.shape[:2], -1), header)
     model = {1: "G", 2: "GA", 3: "RGB", 4: "RGBA"}[samples.shape[2]]
-    profile, numbers = _colours(data, samples)
+    profile, numbers = _colours(stream, samples)
     told = dict(_told(found))
     block = exif.upright(told.get(EXIF, b"")[4:])  # the samples are turned already
     about = Metadata(profile, block, told.get(XMP, b""), resolution=exif.resolution(block), numbers=numbers)
@@ -112,11 +115,11 @@ def _widened(samples: Samples, header: jxl_header.Header) -> Samples:
     return widened
 
 
-def _colours(data: bytes, samples: Samples) -> tuple[bytes, tuple[int, int] | None]:
+def _colours(stream: bytes, samples: Samples) -> tuple[bytes, tuple[int, int] | None]:
     """Profile, or else the numbers that stand for it; neither where the colours are what such samples always are."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "given.jxl")
-        path.write_bytes(data)
+        path.write_bytes(CONTAINER + TYPE + boxes.packed(STREAM, stream) + SPACE)
         image = OpenImageIO.ImageInput.open(str(path))
         if image is None:
             OpenImageIO.geterror()  # else it is told when the process ends
