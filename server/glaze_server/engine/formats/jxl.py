@@ -25,8 +25,8 @@ from glaze_server.engine.metadata import Metadata, exif
 from glaze_server.engine.picture import Picture, Samples, interpreted
 
 NAME = "jxl"
-DISTANCES = (1.0, 0.7, 0.5, 0.3, 0.2, 0.1)
-"""libjxl's measure of loss, 1 being hardly visible; a file does not say with which it was made."""
+DISTANCES = (0.7, 0.5, 0.4, 0.3, 0.2, 0.1)
+"""libjxl's measure of loss, 1 being hardly visible and usual; a file does not say with which it was made."""
 LEVELS = max(len(DISTANCES), jpeg.LEVELS)
 EFFORT = 5
 
