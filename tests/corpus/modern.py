@@ -91,10 +91,10 @@ def numbered_cases() -> Iterator[Case]:
         )
 
 
-def avif(samples: Samples, bits: int, numbers: tuple[int, int]) -> bytes:
+def avif(samples: Samples, bits: int, numbers: tuple[int, int], quality: int = 90) -> bytes:
     """By libavif."""
     stated: dict[str, Any] = {"primaries": numbers[0], "transfer": numbers[1], "matrix": 6}
-    return bytes(imagecodecs.avif_encode(samples, 90, bitspersample=bits, speed=8, **stated))
+    return bytes(imagecodecs.avif_encode(samples, quality, bitspersample=bits, speed=8, **stated))
 
 
 def gamma(value: float) -> bytes:

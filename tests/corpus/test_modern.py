@@ -246,3 +246,26 @@ def test_a_heic_picture_is_turned_once() -> None:
         seen = np.asarray(ImageOps.exif_transpose(image))
     np.testing.assert_array_equal(seen, readers.heic(data))
     assert seen.shape == (48, 40, 3)
+
+
+def webp(quality: int) -> bytes:
+    data = io.BytesIO()
+    Image.fromarray(painted("RGB", "u1", 160, 160)).save(data, "WEBP", quality=quality)
+    return data.getvalue()
+
+
+LOSSY = {
+    **{f"webp-{quality}": webp(quality) for quality in (40, 75, 90, 97)},
+    **{f"avif-{quality}": modern.avif(painted("RGB", "u1", 160, 160), 8, (1, 13), quality) for quality in (40, 70, 95)},
+    **{f"jxl-{loss}": modern.jxl(painted("RGB", "u1", 160, 160), distance=loss) for loss in (2.5, 1.0, 0.5)},
+}
+
+
+@pytest.mark.parametrize("name", LOSSY)
+def test_a_lossy_file_comes_back_of_like_quality(name: str) -> None:
+    """Whatever quality it was made with, which it does not say: neither much smaller nor much larger."""
+    file = formats.decode(LOSSY[name])
+    page = file.pages[0]
+    delta = np.random.default_rng(0).choice([-0.012, 0.012], page.seen.shape).astype(np.float32)
+    written = formats.encode(file, [page.changed(delta)])
+    assert 0.9 < len(written) / len(LOSSY[name]) < 1.6

@@ -1,4 +1,4 @@
-"""AVIF of 8 to 12 bits, by libvips. A file does not say with which quality it was made.
+"""AVIF of 8 to 12 bits, by libvips. A file does not say with which quality it was made (`coarsest`).
 
 Samples of 10 and 12 bits are seen as 16 bits, from 0 to the top. A file is turned as it says when it is read.
 """
@@ -6,19 +6,22 @@ Samples of 10 and 12 bits are seen as 16 bits, from 0 to the top. A file is turn
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import pyvips
 
 from glaze_plugin.errors import BadInput
 from glaze_server.engine.formats import items, vips
-from glaze_server.engine.formats.file import PictureFile, Wanted, check_claim, damaged, same
+from glaze_server.engine.formats.file import PictureFile, Wanted, check_claim, coarsest, damaged, same
 from glaze_server.engine.metadata import Metadata, exif
 from glaze_server.engine.picture import Picture, interpreted
 
 NAME = "avif"
-QUALITIES = (50, 65, 80, 90, 97)
+QUALITIES = (50, 60, 70, 78, 85, 90, 94, 97, 99)
 LEVELS = len(QUALITIES)
+FRESH = QUALITIES.index(97)
+"""Of a picture from another format."""
 
 
 def holds(data: bytes) -> bool:
@@ -58,16 +61,28 @@ def encode(pages: Sequence[Picture], about: Metadata, file: PictureFile, wanted:
         return _blotted(file, about)
     check(pages)
     bits = file.own[0] if file.format == NAME else 8 if pages[0].samples.dtype == np.uint8 else 12
-    image = pyvips.Image.new_from_array(pages[0].samples)
+    own = file.format == NAME
+    quality = QUALITIES[min(_base(file.data) + wanted.level, LEVELS - 1) if own else FRESH]
+    written = _packed(pages[0], about, quality, bits)
+    return items.with_numbers(written, about.numbers) if about.numbers and not about.profile else written
+
+
+@lru_cache(maxsize=1)
+def _base(data: bytes) -> int:
+    file = decode(data)
+    return coarsest(LEVELS, lambda level: _packed(file.pages[0], Metadata(), QUALITIES[level], file.own[0]), file)
+
+
+def _packed(picture: Picture, about: Metadata, quality: int, bits: int) -> bytes:
+    image = pyvips.Image.new_from_array(picture.samples)
     image = image.copy(interpretation="rgb16" if image.format == "ushort" else "srgb")
     for name, block in (("icc-profile-data", about.profile), ("exif-data", about.described), ("xmp-data", about.xmp)):
         if block:
             image.set_type(pyvips.GValue.blob_type, name, (b"Exif\0\0" if name == "exif-data" else b"") + block)
-    quality = QUALITIES[wanted.level if file.format == NAME else -1]
     keep = {"keep": "all" if about.profile or about.described or about.xmp else "none"}
     options = {"compression": "av1", "Q": quality, "bitdepth": bits, "effort": 3, "subsample_mode": "off", **keep}
     written: bytes = image.heifsave_buffer(**options)
-    return items.with_numbers(written, about.numbers) if about.numbers and not about.profile else written
+    return written
 
 
 def _blotted(file: PictureFile, about: Metadata) -> bytes:

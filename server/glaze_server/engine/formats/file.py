@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -104,6 +104,20 @@ def free_memory() -> float:
         if limit != resource.RLIM_INFINITY:
             free = min(free, float(limit - psutil.Process().memory_info().vms))
     return free
+
+
+def coarsest(levels: int, packed: Callable[[int], bytes], file: PictureFile, times: float = 1.0) -> int:
+    """The first of so many finenesses at which the file's own picture becomes `times` as large as it came.
+
+    Files that do not say with which fineness they were made are packed again with this one, or a finer one.
+    """
+    told = file.about
+    size = times * (len(file.data) - len(told.profile) - len(told.exif) - len(told.xmp))
+    low, high = 0, levels - 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if len(packed(middle)) >= size else (middle + 1, high)
+    return low
 
 
 def same(pages: Sequence[Picture], file: PictureFile) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,17 @@ from glaze_plugin.errors import BadInput
 from glaze_server.engine import cicp
 from glaze_server.engine.formats import boxes, jpeg, jxl_header
 from glaze_server.engine.formats.boxes import Box
-from glaze_server.engine.formats.file import PictureFile, Wanted, check_claim, damaged, same
+from glaze_server.engine.formats.file import PictureFile, Wanted, check_claim, coarsest, damaged, same
 from glaze_server.engine.metadata import Metadata, exif
 from glaze_server.engine.picture import Picture, Samples, interpreted
 
 NAME = "jxl"
-DISTANCES = (0.7, 0.5, 0.4, 0.3, 0.2, 0.1)
+DISTANCES = (3.0, 2.0, 1.4, 1.0, 0.7, 0.5, 0.3, 0.1)
 """libjxl's measure of loss, 1 being hardly visible and usual; a file does not say with which it was made."""
 LEVELS = max(len(DISTANCES), jpeg.LEVELS)
 EFFORT = 5
+SPARE = 1.05
+"""Times as large as it came: at the same distance lines would change too much for a cloak to fit into flat art."""
 
 CONTAINER = b"\0\0\0\x0cJXL \r\n\x87\n"
 TYPE = boxes.packed(b"ftyp", b"jxl \0\0\0\0jxl ")
@@ -145,13 +148,23 @@ def check(pages: Sequence[Picture]) -> None:
 
 def encode(pages: Sequence[Picture], about: Metadata, file: PictureFile, wanted: Wanted) -> bytes:
     if file.format == NAME and isinstance(file.own, PictureFile):
-        data = jpeg.encode(pages, about, file.own, wanted)
+        level = min(wanted.level, jpeg.LEVELS - 1)
+        data = jpeg.encode(pages, about, file.own, replace(wanted, level=level))
         return bytes(imagecodecs.jpegxl_encode_jpeg(data, usecontainer=True))
     if file.format == NAME and same(pages, file):
         return _with_metadata(file.data, about)
     check(pages)
-    distance = DISTANCES[wanted.level] if file.format == NAME and file.lossy else 0.0
+    distance = 0.0
+    if file.format == NAME and file.lossy:
+        distance = DISTANCES[min(_base(file.data) + wanted.level, len(DISTANCES) - 1)]
     return _with_metadata(_packed(pages[0], about, distance), about)
+
+
+@lru_cache(maxsize=1)
+def _base(data: bytes) -> int:
+    file = decode(data)
+    told = replace(file.about, exif=b"", xmp=b"")
+    return coarsest(len(DISTANCES), lambda level: _packed(file.pages[0], told, DISTANCES[level]), file, SPARE)
 
 
 def _usual(samples: Samples) -> tuple[int, int]:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import numpy as np
 
 from glaze_plugin.errors import BadInput
 from glaze_server.engine.formats import vips
-from glaze_server.engine.formats.file import PictureFile, Wanted, damaged, same
+from glaze_server.engine.formats.file import PictureFile, Wanted, coarsest, damaged, same
 from glaze_server.engine.metadata import Metadata, exif
 from glaze_server.engine.picture import Picture, interpreted
 
 NAME = "webp"
-QUALITIES = (80, 85, 90, 95, 98, 100)
+QUALITIES = (50, 65, 75, 80, 85, 90, 95, 98, 100)
 """A file does not say with which quality it was made."""
 LEVELS = len(QUALITIES)
 
@@ -57,13 +58,22 @@ def check(pages: Sequence[Picture]) -> None:
         raise BadInput("format", "WEBP holds 16383 px a side at most; choose PNG or TIFF.")
 
 
+@lru_cache(maxsize=1)
+def _base(data: bytes) -> int:
+    file = decode(data)
+    return coarsest(LEVELS, lambda level: _lossy(file.pages[0], level), file)
+
+
+def _lossy(picture: Picture, level: int) -> bytes:
+    return vips.packed(picture.samples, NAME, Q=QUALITIES[level], alpha_q=100, effort=4, exact=True)
+
+
 def encode(pages: Sequence[Picture], about: Metadata, file: PictureFile, wanted: Wanted) -> bytes:
     picture = pages[0]
     if file.format == NAME and same(pages, file):
         data = file.data
     elif file.format == NAME and file.lossy:
-        quality = QUALITIES[wanted.level]
-        data = vips.packed(picture.samples, NAME, Q=quality, alpha_q=100, effort=4, exact=True)
+        data = _lossy(picture, min(_base(file.data) + wanted.level, LEVELS - 1))
     else:
         data = vips.packed(picture.samples, NAME, lossless=True, effort=4, exact=True)
     found = [(kind, body) for kind, body in chunks(data) if kind in PICTURE]
