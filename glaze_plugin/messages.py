@@ -319,6 +319,8 @@ class Models(Message):
 @message
 @dataclass(frozen=True)
 class Status(Message):
+    """style, chosen: the target style that is kept for the artist and how it was chosen, "" where none is."""
+
     type = "status"
     version: str
     pid: int
@@ -331,6 +333,8 @@ class Status(Message):
     jobs_running: int
     disk: int
     log: str
+    style: str = ""
+    chosen: str = ""
 
 
 @message

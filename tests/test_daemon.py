@@ -87,7 +87,7 @@ def test_without_the_token_nothing_is_answered(client: Client) -> None:
 
 def test_a_client_cannot_play_the_worker(client: Client) -> None:
     with raw() as dealer:
-        answer = ask(dealer, type="ready", device="x", styles=[])
+        answer = ask(dealer, type="ready", device="x")
         assert answer["type"] == "refused"
         assert "does not send ready" in str(answer["sentence"])
 

@@ -65,6 +65,8 @@ EXAMPLES: list[m.Message] = [
         jobs_running=1,
         disk=5,
         log="log",
+        style="weave",
+        chosen="set",
     ),
     m.Refused(code="x", sentence="No.", job=JOB),
     m.Tick(),

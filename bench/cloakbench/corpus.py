@@ -24,7 +24,7 @@ from torch import Tensor
 from bench.cloakbench.drawings import DRAWINGS
 from bench.cloakbench.scene import Picture, Scene
 from glaze_plugin.errors import BadInput
-from glaze_server.engine import styles
+from glaze_server.engine import choice, styles
 from glaze_server.engine.pixels import from_8bit, rounded
 from glaze_server.engine.training.pictures import fetch_packages
 from glaze_server.engine.transfer import transfer
@@ -130,14 +130,14 @@ def pictures(wanted: list[Entry], side: int, work: Path, skip: Callable[[str], N
 
 @cache
 def _distances(picture: Picture) -> tuple[float, ...]:
-    return tuple(styles.distances(picture.seen, lambda: None))
+    return tuple(choice.distances(picture.seen, lambda: None))
 
 
 def scene(picture: Picture, number: int) -> Scene:
     """The picture towards its target of that number, from 0: the engine's choices, by the first seeds that differ."""
     names: list[str] = []
     for seed in count():
-        name = styles.choose(list(_distances(picture)), seed)
+        name = choice.choose(list(_distances(picture)), seed)
         if name not in names:
             names.append(name)
         if len(names) > number:

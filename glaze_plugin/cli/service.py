@@ -103,12 +103,13 @@ def status(json: bool) -> None:
         "device": state.device,
         "encoders": ", ".join(state.encoders),
         "styles": ", ".join(state.styles),
+        "target style": state.style or "none is kept yet",
         "jobs": f"{state.jobs_running} running, {state.jobs_waiting} waiting",
         "disk": f"{state.disk / 1e6:.0f} MB of jobs and results in {places.state() / 'jobs'}",
         "log": state.log,
     }
     for name, value in rows.items():
-        console.print(f"{name:13}{value}", markup=False, soft_wrap=True)
+        console.print(f"{name:14}{value}", markup=False, soft_wrap=True)
 
 
 def jobs(json: bool) -> None:

@@ -33,7 +33,7 @@ from glaze_plugin.connection import (
 from glaze_plugin.errors import BadInput, Cancelled, DaemonUnavailable, GlazeError
 from glaze_plugin.launch import launch_file
 from glaze_server.downloads import Downloads
-from glaze_server.engine import stock
+from glaze_server.engine import artist, stock, styles
 from glaze_server.jobs import Job, Jobs, failure
 from glaze_server.worker_messages import WORKER_USER, Pause, Paused, Ready, Run
 from glaze_server.worker_process import WorkerProcess
@@ -324,6 +324,7 @@ class Daemon:
         self._running, self._cancel_by, self._pausing = None, None, False
 
     def _status(self) -> m.Status:
+        kept = artist.known()
         return m.Status(
             version=__version__,
             pid=os.getpid(),
@@ -331,11 +332,13 @@ class Daemon:
             worker="ready" if self._worker_route else self._worker.state,
             device=self._ready.device if self._ready else "",
             encoders=stock.available(),  # some may have come since the worker started
-            styles=self._ready.styles if self._ready else [],
+            styles=list(styles.STYLES),
             jobs_waiting=self._jobs.count("waiting"),
             jobs_running=self._jobs.count("running"),
             disk=self._jobs.disk,
             log=str(self._log_file),
+            style=kept.style if kept else "",
+            chosen=kept.chosen if kept else "",
         )
 
     # ---- the worker ----

@@ -30,7 +30,6 @@ class Ready(Message):
 
     type = "ready"
     device: str
-    styles: list[str]
 
 
 @message

@@ -16,7 +16,7 @@ FIGURES = {"lpips": {"alex": 0.0, "vgg": 0.0}, "jod": 10.0, "max_change": 1 / 25
 
 
 def abilities() -> dict[str, Any]:
-    return {"device": "none", "styles": ["none"]}
+    return {"device": "none"}
 
 
 def run(kind: str, inputs: Mapping[str, Input], settings: Mapping[str, Any], reporter: Any, checkpoint: Path) -> Result:

@@ -13,7 +13,7 @@ import pytest
 from torch import Tensor
 
 from glaze_plugin import places
-from glaze_server.engine import aim, artist, styles, tasks
+from glaze_server.engine import aim, artist, choice, styles, tasks
 from glaze_server.engine.artist import FIRST, LEARNED, SET, Artist
 from glaze_server.engine.device import Compute
 from glaze_server.engine.progress import Paused
@@ -132,7 +132,7 @@ def test_the_first_picture_chooses_by_its_distances_and_all_others_follow(
 
     ticks: list[int] = []
     style, chosen = aim.first(scene(40, 48), 3, lambda: ticks.append(1), Compute())
-    assert style == styles.choose(list(learned.values()), 3)
+    assert style == choice.choose(list(learned.values()), 3)
     assert (chosen, len(ticks)) == (FIRST, aim.LOOKS)
     assert aim.style_of(Settings()) == (style, FIRST)
     assert aim.style_of(Settings(style="crayon")) == ("crayon", aim.NAMED)
@@ -165,7 +165,7 @@ def test_a_style_that_cannot_be_kept_does_not_keep_a_picture_from_being_cloaked(
     scene: Callable[[int, int], Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places.artist().parent.write_text("a file in the folder's place")
-    monkeypatch.setattr(styles, "distances", lambda *_: list(FAR.values()))  # tested above, and slow
+    monkeypatch.setattr(choice, "distances", lambda *_: list(FAR.values()))  # tested above, and slow
     compute = Compute()
     style, _ = aim.first(scene(32, 32), 0, nothing, compute)
     assert style in BAND
@@ -175,5 +175,5 @@ def test_a_style_that_cannot_be_kept_does_not_keep_a_picture_from_being_cloaked(
 def test_the_catalogue_names_every_network_once() -> None:
     assert [style.network for style in styles.CATALOGUE] == list(range(26))
     assert all(style.prompt for style in styles.CATALOGUE)
-    low, high = np.quantile(list(FAR.values()), [styles.NEAR, styles.FAR])
+    low, high = np.quantile(list(FAR.values()), [choice.NEAR, choice.FAR])
     assert [name for name, far in FAR.items() if low <= far <= high] == list(BAND)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from torch import Tensor
 
-from glaze_server.engine import styles
+from glaze_server.engine import choice, styles
 from tests.engine.conftest import refusal
 
 
@@ -33,21 +33,21 @@ FAR = [float(distance) for distance in np.random.default_rng(2).permutation(26) 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_chosen_style_lies_between_the_percentiles(seed: int) -> None:
-    distance = FAR[styles.index(styles.choose(FAR, seed))]
+    distance = FAR[styles.index(choice.choose(FAR, seed))]
     assert np.quantile(FAR, 0.50) <= distance <= np.quantile(FAR, 0.75)
-    assert styles.choose(FAR, seed) == styles.choose(FAR, seed)
+    assert choice.choose(FAR, seed) == choice.choose(FAR, seed)
 
 
 def test_seeds_choose_different_styles() -> None:
-    assert len({styles.choose(FAR, seed) for seed in range(20)}) > 3
+    assert len({choice.choose(FAR, seed) for seed in range(20)}) > 3
 
 
 def test_there_is_a_choice_even_where_all_styles_are_equally_far() -> None:
-    assert styles.choose([1.0] * 26, 0) in styles.STYLES
+    assert choice.choose([1.0] * 26, 0) in styles.STYLES
 
 
 def test_every_style_has_a_distance(scene: Callable[[int, int], Tensor]) -> None:
     ticks: list[int] = []
-    far = styles.distances(scene(48, 64), lambda: ticks.append(1))
+    far = choice.distances(scene(48, 64), lambda: ticks.append(1))
     assert len(far) == len(ticks) == 26
     assert all(math.isfinite(distance) and distance > 0 for distance in far)

@@ -498,7 +498,6 @@ def test_this_machines_abilities_are_told() -> None:
     abilities = tasks.abilities()
     assert abilities["device"] == str(device.choose())
     assert "embedded" in stock.available()
-    assert abilities["styles"] == list(styles.STYLES)
 
 
 def test_a_budget_that_holds_no_cloak_is_said_instead_of_success(picture: Image.Image) -> None:

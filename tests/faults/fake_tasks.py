@@ -44,7 +44,7 @@ def expected(picture: bytes, seed: int) -> bytes:
 
 
 def abilities() -> dict[str, Any]:
-    return {"device": "fake", "styles": ["fake"]}
+    return {"device": "fake"}
 
 
 def run(kind: str, inputs: Mapping[str, Input], settings: Mapping[str, Any], reporter: Any, checkpoint: Path) -> Result:

@@ -38,7 +38,7 @@ def hold() -> Path:
 
 
 def abilities() -> dict[str, Any]:
-    return {"device": "fake", "styles": ["fake"]}
+    return {"device": "fake"}
 
 
 def run(kind: str, inputs: Mapping[str, Input], settings: Mapping[str, Any], reporter: Any, checkpoint: Path) -> Result:

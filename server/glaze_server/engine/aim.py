@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from glaze_plugin.errors import BadInput, GlazeError
-from glaze_server.engine import artist, diffusion, painters, styles
+from glaze_server.engine import artist, choice, diffusion, painters, styles
 from glaze_server.engine.artist import FIRST, LEARNED, SET, Artist
 from glaze_server.engine.checkpoint import Checkpoint
 from glaze_server.engine.device import Compute
@@ -73,7 +73,7 @@ def first(seen: Tensor, seed: int, tick: Callable[[], None], compute: Compute) -
 
     tick: called LOOKS times.
     """
-    style = styles.choose(styles.distances(seen, _every(4, tick)), seed)
+    style = choice.choose(choice.distances(seen, _every(4, tick)), seed)
     try:
         artist.keep(Artist(style, FIRST))
     except GlazeError as error:
@@ -111,7 +111,7 @@ def change(settings: Settings) -> None:
         if set(settings.distances) != set(styles.STYLES):
             raise BadInput("settings", "The distances must be those from every style, as the job `learn` gives them.")
         far = {name: settings.distances[name] for name in styles.STYLES}
-        style = styles.choose(list(far.values()), settings.seed)
+        style = choice.choose(list(far.values()), settings.seed)
         artist.keep(Artist(style, LEARNED, settings.pictures, far))
     else:
         artist.forget()

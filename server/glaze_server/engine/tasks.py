@@ -13,7 +13,7 @@ from torch import Tensor
 
 from glaze_plugin.errors import BadInput
 from glaze_plugin.raster import RasterFormat
-from glaze_server.engine import aim, device, encoders, formats, jnd, measure, painters, pixels, review, styles
+from glaze_server.engine import aim, choice, device, encoders, formats, jnd, measure, painters, pixels, review, styles
 from glaze_server.engine.aim import Aim
 from glaze_server.engine.budget import FIT_STEPS, Budget, Eye, fit
 from glaze_server.engine.checkpoint import Checkpoint
@@ -48,7 +48,7 @@ def abilities() -> dict[str, Any]:
         words = str(device.choose())
     except BadInput as error:
         words = error.sentence
-    return {"device": words, "styles": list(styles.STYLES)}
+    return {"device": words}
 
 
 @dataclass(frozen=True)
@@ -406,7 +406,7 @@ def _learn(job: Job) -> Result:
     _refuse_flat(whole, None if opacity is None else mirrored(opacity))
     steps = Steps(job.reporter, len(styles.STYLES))
     steps.begin("choosing a style")
-    far = styles.distances(whole, steps.advance)
+    far = choice.distances(whole, steps.advance)
     return Result(report={"distances": dict(zip(styles.STYLES, far, strict=True))})
 
 

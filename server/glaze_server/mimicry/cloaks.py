@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glaze_server.engine import artist, measure, styles
+from glaze_server.engine import artist, choice, measure, styles
 from glaze_server.engine.budget import FIT_STEPS, RESTARTS, Budget, Eye, fill, fit
 from glaze_server.engine.cloak import Subject, optimise
 from glaze_server.engine.device import Compute
@@ -49,8 +49,8 @@ def target_style(pictures: Tensor, named: str, seed: int, tick: Callable[[], Non
         return styles.find(named).name
     if kept := artist.known():
         return kept.style
-    far = [styles.distances(picture[None], tick) for picture in pictures[:LOOKED_AT]]
-    return styles.choose([sum(column) / len(far) for column in zip(*far, strict=True)], seed)
+    far = [choice.distances(picture[None], tick) for picture in pictures[:LOOKED_AT]]
+    return choice.choose([sum(column) / len(far) for column in zip(*far, strict=True)], seed)
 
 
 def steps(quality: str, foreign: bool) -> int:
