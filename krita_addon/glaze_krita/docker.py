@@ -6,6 +6,7 @@ from krita import Krita
 from .encoders import AUTOMATIC, EncoderChooser, ModelsDialog
 from .qt import Qt, QtCore, QtGui, QtWidgets
 from .stages import stage_words
+from .styles import StyleChooser
 from .texts import said, tr
 
 QUALITIES = (("preview", "Quick and weak"), ("standard", "Standard"), ("thorough", "Thorough and slow"))
@@ -106,6 +107,7 @@ class GlazeDocker(krita.DockWidget):
         form.setContentsMargins(0, 0, 0, 0)
         form.addRow(tr("Quality"), self.quality)
         form.addRow(tr("Strength"), self.strength)
+        form.addRow(tr("Target style"), StyleChooser(self.session, self._tell))
         self.encoder = EncoderChooser(Krita.instance().readSetting(SETTINGS, "encoder", AUTOMATIC))
         form.addRow(tr("Encoder"), row(self.encoder, self._button("glaze_models", "Get models…", self._get_models)))
         layer = self._button("glaze_layer_button", "Glaze layer", lambda: self.glaze(False))

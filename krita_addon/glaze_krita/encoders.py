@@ -2,6 +2,7 @@
 
 from glaze_plugin.models import Offer, size_words
 
+from .choosers import Chooser
 from .qt import QtWidgets
 from .stages import stage_words
 from .texts import about_model, said, tr
@@ -11,29 +12,19 @@ SIZE_PX = (760, 420)
 STEPS = 1000
 
 
-class EncoderChooser(QtWidgets.QComboBox):
+class EncoderChooser(Chooser):
     """The first choice leaves it to the engine."""
 
     def __init__(self, chosen):
-        super().__init__()
-        self.setObjectName("glaze_encoder")
-        self.setSizeAdjustPolicy(self.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.setMinimumContentsLength(6)
-        self._names = None
+        super().__init__("glaze_encoder")
         self._fill([] if chosen == AUTOMATIC else [chosen], chosen)
 
     def offer(self, names):
         """names: the encoders at hand. One that is no longer among them is not chosen any more."""
-        if names != self._names:
-            self._names = list(names)
-            self._fill(self._names, self.currentData())
+        self._fill(names, self.currentData())
 
     def _fill(self, names, chosen):
-        self.clear()
-        self.addItem(tr("automatic"), AUTOMATIC)
-        for name in names:
-            self.addItem(name, name)
-        self.setCurrentIndex(max(0, self.findData(chosen)))
+        self.fill([(tr("automatic"), AUTOMATIC), *((name, name) for name in names)], chosen)
 
     def settings(self):
         """The choice as a part of a job's settings."""

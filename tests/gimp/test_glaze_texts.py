@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from glaze_plugin import texts
+from glaze_plugin import languages
 from tests.conftest import ROOT
 from tests.gimp.conftest import StartGimp
 
@@ -22,7 +22,9 @@ def tables(file: Path = ADDON / "glazing" / "texts.py") -> dict[str, dict[str, s
     tree = ast.parse(file.read_text(encoding="utf-8"))
     assigned = (node for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict))
     found = {node.targets[0].id: node.value for node in assigned if isinstance(node.targets[0], ast.Name)}
-    return {name: getattr(texts, name) | ast.literal_eval(found[name]) for name in ("ENGLISH", "GERMAN", "JAPANESE")}
+    return {
+        name: getattr(languages, name) | ast.literal_eval(found[name]) for name in ("ENGLISH", "GERMAN", "JAPANESE")
+    }
 
 
 def used() -> set[str]:

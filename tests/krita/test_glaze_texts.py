@@ -9,12 +9,16 @@ from string import Formatter
 
 import pytest
 
-from glaze_plugin import texts
+from glaze_plugin import languages
+from glaze_server.engine.artist import FIRST, LEARNED, SET
 from tests.conftest import ROOT
 
 ADDON = ROOT / "krita_addon" / "glaze_krita"
 ENGINE = ROOT / "server" / "glaze_server" / "engine"
+CLIENT = ROOT / "glaze_plugin"
 SOURCES = {path.name: path.read_text() for path in ADDON.glob("*.py")}
+SHARED = [(CLIENT / f"{name}.py").read_text() for name in ("target", "texts")]
+"""Where texts are put together for every add-on."""
 SHOWN_BY = {"tr": 0, "_button": 1}
 """Function → which of its arguments is a text."""
 NOT_SHOWN = {"embedded", "not_on_hub", "duplicate_job", "not_yours", "already_ended"}
@@ -25,7 +29,7 @@ def tables() -> dict[str, dict[str, str]]:
     """GERMAN, JAPANESE and ENGLISH, with what all add-ons share."""
     assigned = (node for node in ast.parse(SOURCES["texts.py"]).body if isinstance(node, ast.Assign))
     return {
-        str(target.id): getattr(texts, str(target.id)) | ast.literal_eval(node.value)
+        str(target.id): getattr(languages, str(target.id)) | ast.literal_eval(node.value)
         for node in assigned
         for target in node.targets
         if isinstance(target, ast.Name) and target.id in ("GERMAN", "JAPANESE", "ENGLISH")
@@ -57,8 +61,8 @@ def found(pattern: str, text: str) -> set[str]:
 
 
 def used() -> set[str]:
-    shown = {text for source in SOURCES.values() for text in literals(source)}
-    shown -= {"state ", "stage ", "note ", "refused ", "model "}  # followed by a key
+    shown = {text for source in (*SOURCES.values(), *SHARED) for text in literals(source)}
+    shown -= {"state ", "stage ", "note ", "refused ", "model ", "chosen "}  # followed by a key
     everything = "".join(SOURCES.values())
     engine = "".join(path.read_text() for path in ENGINE.glob("*.py"))
     daemon, downloads, download = (
@@ -72,6 +76,7 @@ def used() -> set[str]:
     shown |= {f"stage {name}" for name in found(r'stage = "([a-z ]+)" if .* else "[a-z ]+"', downloads)}
     shown |= {f"stage {name}" for name in found(r'stage = "[a-z ]+" if .* else "([a-z ]+)"', downloads)}
     codes = found(r'(?:GlazeError|BadInput)\(\s*"(\w+)"', downloads + download)
+    shown |= {f"chosen {how}" for how in (LEARNED, SET, FIRST)}
     shown |= {f"model {code}" for code in codes - NOT_SHOWN | {"unknown_job"}}
     return shown
 
@@ -99,7 +104,7 @@ def placeholders(text: str) -> list[tuple[str, str | None]]:
 
 def test_no_translation_is_without_use() -> None:
     others = {text for text in TABLES["GERMAN"] if "daemon" in text} | {"stage waiting"}  # said by glaze_plugin
-    client = "".join(path.read_text() for path in (ROOT / "glaze_plugin").glob("*.py") if path.name != "texts.py")
+    client = "".join(path.read_text() for path in CLIENT.glob("*.py") if path.name != "languages.py")
     assert {text for text in set(TABLES["GERMAN"]) - used() - others if text not in client} == set()
 
 

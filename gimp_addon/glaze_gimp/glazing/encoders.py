@@ -8,6 +8,7 @@ from typing import Any
 from glaze_plugin.client import Client
 from glaze_plugin.models import Model, Offer, size_words
 
+from .choosers import Chooser
 from .cloak import AUTOMATIC, stage_words
 from .screen import Gtk
 from .texts import about_model, said, tr
@@ -19,31 +20,19 @@ SPACE = 12
 SIZE_PX = (760, 460)
 
 
-class EncoderChooser:
-    """The first choice leaves it to the engine. widget: what is shown."""
+class EncoderChooser(Chooser):
+    """The first choice leaves it to the engine."""
 
     def __init__(self, chosen: str) -> None:
-        self.widget = Gtk.ComboBoxText()
-        self._names: list[str] | None = None
+        super().__init__()
         self._fill([] if chosen == AUTOMATIC else [chosen], chosen)
-
-    @property
-    def chosen(self) -> str:
-        return str(self.widget.get_active_id())
 
     def offer(self, names: list[str]) -> None:
         """names: the encoders at hand. One that is no longer among them is not chosen any more."""
-        if names != self._names:
-            self._names = list(names)
-            self._fill(names, self.chosen)
+        self._fill(names, self.chosen)
 
     def _fill(self, names: list[str], chosen: str) -> None:
-        self.widget.remove_all()
-        self.widget.append(AUTOMATIC, tr("automatic"))
-        for name in names:
-            self.widget.append(name, name)
-        if not self.widget.set_active_id(chosen):
-            self.widget.set_active_id(AUTOMATIC)
+        self.fill([(AUTOMATIC, tr("automatic")), *((name, name) for name in names)], chosen)
 
 
 class ModelsWindow:

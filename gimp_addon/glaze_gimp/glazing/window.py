@@ -17,6 +17,7 @@ from .cloak import CLIENT, QUALITIES, Cloak, settings_of
 from .encoders import EncoderChooser, ModelsWindow
 from .host import GLib
 from .screen import GimpUi, Gtk
+from .styles import StyleChooser
 from .texts import said, tr
 
 STEP_MS = 100
@@ -78,6 +79,8 @@ class Window:
         self.row(tr("_Quality"), self.quality)
         self.strength = scale(10, 100, 100 * self.config.get_property("strength"))
         self.row(tr("_Strength"), self.strength)
+        self.style = StyleChooser(self.client, self.say)
+        self.row(tr("Target st_yle"), self.style.widget)
         self.encoder = EncoderChooser(self.config.get_property("encoder"))
         get = Gtk.Button.new_with_mnemonic(tr("Get mode_ls…"))
         get.connect("clicked", self._get_models)
@@ -286,6 +289,7 @@ class Window:
 
     def _heard(self, status: Status) -> None:
         self.encoder.offer(status.encoders)
+        self.style.heard(status)
         self._engine = {
             "ready": tr("Ready on {device}", device=status.device),
             "starting": tr("The engine is starting."),

@@ -37,6 +37,10 @@ class Screen:
     def click(self, place: Place) -> None:
         self._xdotool("mousemove", *place, "click", 1)
 
+    def wheel(self, place: Place) -> None:
+        """Turn the mouse's wheel down over a place."""
+        self._xdotool("mousemove", *place, "click", 5)
+
     @contextmanager
     def hold(self, place: Place) -> Iterator[None]:
         """Keep the mouse button pressed."""
