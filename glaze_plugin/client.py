@@ -103,6 +103,11 @@ class Client:
         """Whether the daemon lives but does not answer; it may return."""
         return self._silent_since is not None
 
+    @property
+    def unusable(self) -> bool:
+        """Whether a daemon lives that only a restart can help: it hangs, or is of another version."""
+        return self.silent or (self.error is not None and self.error.code in ("daemon_silent", "wrong_version"))
+
     @classmethod
     def over(cls, name: str, greeted: Greeted) -> Client:
         """A client of a daemon that has been reached already."""

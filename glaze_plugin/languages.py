@@ -17,7 +17,10 @@ GERMAN = {
     "Ready on {device}": "Bereit auf {device}",
     "The engine is starting.": "Die Engine startet.",
     "The engine rests; the next picture wakes it.": "Die Engine ruht; das nächste Bild weckt sie.",
-    "The engine does not start; `glaze doctor` says why.": "Die Engine startet nicht; `glaze doctor` sagt warum.",
+    "The engine does not start. “Restart the engine” tries again; why it fails, this file tells: {path}": (
+        "Die Engine startet nicht. „Engine neu starten“ versucht es noch einmal; woran es liegt, steht in dieser "
+        "Datei: {path}"
+    ),
     "{stage}, about {time} left": "{stage}, noch etwa {time}",
     "{minutes} min {seconds} s": "{minutes} min {seconds} s",
     "{seconds} s": "{seconds} s",
@@ -30,12 +33,25 @@ GERMAN = {
     "stage fitting to the eye": "passt ans Auge an",
     "stage measuring": "misst",
     "stage inserting": "wird eingefügt",
-    "Shift {shift:.2f} at {percent} % opacity; noise as visible as all of it: {noise:.2f}.": (
-        "Verschiebung {shift:.2f} bei {percent} % Deckkraft; ebenso sichtbares Rauschen: {noise:.2f}."
+    "At {percent} % opacity: shift {shift:.2f}, LPIPS {alex:.3f}, largest change {change:.0f} of 255.": (
+        "Bei {percent} % Deckkraft: Verschiebung {shift:.2f}, LPIPS {alex:.3f}, größte Änderung {change:.0f} von 255."
     ),
-    "LPIPS {alex:.3f}, largest change {change:.0f} of 255.": "LPIPS {alex:.3f}, größte Änderung {change:.0f} von 255.",
-    "Measured, not guaranteed: cloaks of this kind have been broken.": (
-        "Gemessen, nicht garantiert: Überzüge dieser Art sind schon gebrochen worden."
+    "At 100 % opacity: {statement}": "Bei 100 % Deckkraft: {statement}",
+    "Only visibility was measured.": "Nur die Sichtbarkeit wurde gemessen.",
+    "Nothing was measured against other models.": "Gegen andere Modelle wurde nichts gemessen.",
+    "after half": "nach dem Halbieren",
+    "after quarter": "nach dem Verkleinern auf ein Viertel",
+    "after jpeg75": "nach JPEG mit Qualität 75",
+    "after half_jpeg75": "nach Halbieren und JPEG",
+    "after crop": "nach einem Beschnitt",
+    "statement moved": (
+        "Gegen „{name}“ ist das Bild {shift:.2f} des Weges zum Zielstil gewandert ({worst:.2f} {after}, wo am "
+        "wenigsten bleibt); ebenso sichtbares Rauschen bewegt es {noise:.2f}."
+    ),
+    "statement broken": (
+        "Was Überzüge dieser Art bekanntermaßen bricht und für dieses Bild nicht gemessen wurde: Rauschen und "
+        "Hochskalieren, Reinigung (IMPRESS, DiffPure, GrIDPure) und Netze, die gelernt haben, sie zu entfernen "
+        "(LightShed)."
     ),
     "The picture was closed, so its cloak was dropped.": "Das Bild wurde geschlossen, der Überzug verworfen.",
     "The layer was deleted, so its cloak was dropped.": "Die Ebene wurde gelöscht, der Überzug verworfen.",
@@ -45,7 +61,18 @@ GERMAN = {
     "The Glaze daemon has not answered for 5 seconds.": "Die Engine antwortet seit 5 Sekunden nicht.",
     "The Glaze daemon has not come up within 60 seconds.": "Die Engine ist nach 60 Sekunden nicht da.",
     "Try again.": "Versuche es noch einmal.",
-    "`glaze doctor` looks for the reason.": "`glaze doctor` sucht den Grund.",
+    "`glaze doctor` looks for the reason.": (
+        "„Noch einmal versuchen“ probiert es wieder; in einem Terminal sucht `glaze doctor` den Grund."
+    ),
+    "After an update restart the daemon with `glaze daemon restart`; finished results are kept.": (
+        "Drücke nach einem Update „Engine neu starten“; fertige Ergebnisse bleiben erhalten."
+    ),
+    "Wait if the machine is busy, or restart it with `glaze daemon restart`; no job is lost.": (
+        "Warte, falls der Rechner beschäftigt ist, oder drücke „Engine neu starten“; kein Auftrag geht verloren."
+    ),
+    "`glaze doctor` may know why.": (
+        "„Engine neu starten“ versucht es noch einmal; in einem Terminal weiß `glaze doctor` vielleicht, warum."
+    ),
     "refused no_layer": "Es ist keine Ebene ausgewählt.",
     "note mask": "Es wird die Ebene überzogen, zu der die Maske gehört.",
     "refused too_small": "Das ist zu klein: mindestens 32 px je Seite sind nötig.",
@@ -70,7 +97,15 @@ GERMAN = {
     "No target style is kept any more; the next picture chooses one.": (
         "Es ist kein Zielstil mehr festgelegt; das nächste Bild wählt einen."
     ),
-    "Encoder": "Encoder",
+    "Made against": "Gerichtet gegen",
+    "hint against": (
+        "Ein Überzug wird gegen bestimmte Modelle berechnet und tut gegen andere vielleicht nichts. „automatisch“ "
+        "nimmt alle, die da sind und die dieser Rechner tragen kann."
+    ),
+    "Model": "Modell",
+    "“{name}” is here now, and cloaks can be made against it.": (
+        "„{name}“ ist jetzt da, und Überzüge können dagegen gerichtet werden."
+    ),
     "automatic": "automatisch",
     "Models": "Modelle",
     "These come from the Hugging Face hub. Nothing is downloaded before you press “Download”.": (
@@ -83,15 +118,15 @@ GERMAN = {
     "on this computer": "auf diesem Rechner",
     "on no hub": "auf keinem Hub",
     "needs an account": "braucht ein Konto",
-    "“{name}” is here now and can be chosen as encoder.": "„{name}“ ist jetzt da und kann als Encoder gewählt werden.",
     "stage asking the hub": "fragt den Hub",
     "stage downloading": "lädt herunter",
     "stage checking what came": "prüft, was gekommen ist",
     "model offline": "Auf diesem Rechner sind Downloads abgeschaltet (HF_HUB_OFFLINE).",
     "model needs_token": (
-        "Dieses Modell bekommt nur, wer seiner Lizenz zugestimmt hat: Stimme ihr auf seiner Seite bei "
-        "huggingface.co zu und lege ein Token deines Kontos in die Datei .cache/huggingface/token in deinem "
-        "persönlichen Ordner."
+        "Dieses Modell bekommt nur, wer seiner Lizenz zugestimmt hat. Stimme ihr auf seiner Seite bei huggingface.co "
+        "zu, lege dort unter Settings ▸ Access Tokens ein Token an und speichere es als Textdatei mit dem Namen "
+        "„token“ im Ordner .cache/huggingface deines persönlichen Ordners; Dateiverwaltungen zeigen solche Ordner "
+        "nach Strg+H."
     ),
     "model not_found": "Der Hub hat dieses Modell nicht so, wie Glaze es kennt.",
     "model no_hub": "Was für den Hub antwortet, ist keiner.",
@@ -133,8 +168,8 @@ JAPANESE = {
     "Ready on {device}": "準備完了：{device}",
     "The engine is starting.": "エンジンを起動しています。",
     "The engine rests; the next picture wakes it.": "エンジンは休憩中です。次の画像で再開します。",
-    "The engine does not start; `glaze doctor` says why.": (
-        "エンジンが起動しません。`glaze doctor` で理由がわかります。"
+    "The engine does not start. “Restart the engine” tries again; why it fails, this file tells: {path}": (
+        "エンジンが起動しません。「エンジンを再起動」でもう一度試せます。原因はこのファイルに書かれています：{path}"
     ),
     "{stage}, about {time} left": "{stage}（残り約 {time}）",
     "{minutes} min {seconds} s": "{minutes} 分 {seconds} 秒",
@@ -148,12 +183,24 @@ JAPANESE = {
     "stage fitting to the eye": "見た目を調整中",
     "stage measuring": "測定中",
     "stage inserting": "挿入中",
-    "Shift {shift:.2f} at {percent} % opacity; noise as visible as all of it: {noise:.2f}.": (
-        "変位 {shift:.2f}（不透明度 {percent} %）。全体と同程度に見えるノイズ：{noise:.2f}。"
+    "At {percent} % opacity: shift {shift:.2f}, LPIPS {alex:.3f}, largest change {change:.0f} of 255.": (
+        "不透明度 {percent} %：変位 {shift:.2f}、LPIPS {alex:.3f}、最大変化 {change:.0f}/255。"
     ),
-    "LPIPS {alex:.3f}, largest change {change:.0f} of 255.": "LPIPS {alex:.3f}、最大変化 {change:.0f}/255。",
-    "Measured, not guaranteed: cloaks of this kind have been broken.": (
-        "測定値であり、保証ではありません。この種の加工は破られたことがあります。"
+    "At 100 % opacity: {statement}": "不透明度 100 %：{statement}",
+    "Only visibility was measured.": "見えやすさだけを測定しました。",
+    "Nothing was measured against other models.": "他のモデルに対しては測定していません。",
+    "after half": "半分に縮小した後",
+    "after quarter": "4 分の 1 に縮小した後",
+    "after jpeg75": "品質 75 の JPEG 保存後",
+    "after half_jpeg75": "半分に縮小して JPEG 保存した後",
+    "after crop": "切り抜いた後",
+    "statement moved": (
+        "「{name}」に対して、画像は目標スタイルまでの道のりの {shift:.2f} だけ動きました（最も残らないのは{after}で "
+        "{worst:.2f}）。同程度に見えるノイズでは {noise:.2f} です。"
+    ),
+    "statement broken": (
+        "この種の加工を破ることが知られ、この画像では測定していないもの：ノイズと拡大、浄化（IMPRESS、DiffPure、"
+        "GrIDPure）、除去を学習したネットワーク（LightShed）。"
     ),
     "The picture was closed, so its cloak was dropped.": "画像が閉じられたため、加工を破棄しました。",
     "The layer was deleted, so its cloak was dropped.": "レイヤーが削除されたため、加工を破棄しました。",
@@ -163,7 +210,18 @@ JAPANESE = {
     "The Glaze daemon has not answered for 5 seconds.": "エンジンが 5 秒間応答していません。",
     "The Glaze daemon has not come up within 60 seconds.": "エンジンが 60 秒以内に起動しませんでした。",
     "Try again.": "もう一度お試しください。",
-    "`glaze doctor` looks for the reason.": "`glaze doctor` で理由を調べられます。",
+    "`glaze doctor` looks for the reason.": (
+        "「再試行」でもう一度試せます。端末では `glaze doctor` で理由を調べられます。"
+    ),
+    "After an update restart the daemon with `glaze daemon restart`; finished results are kept.": (
+        "更新後は「エンジンを再起動」を押してください。完了した結果は残ります。"
+    ),
+    "Wait if the machine is busy, or restart it with `glaze daemon restart`; no job is lost.": (
+        "コンピューターが忙しい場合は待つか、「エンジンを再起動」を押してください。作業は失われません。"
+    ),
+    "`glaze doctor` may know why.": (
+        "「エンジンを再起動」でもう一度試せます。端末では `glaze doctor` で理由がわかることがあります。"
+    ),
     "refused no_layer": "レイヤーが選択されていません。",
     "note mask": "マスクの付いたレイヤーを加工します。",
     "refused too_small": "小さすぎます。各辺 32 px 以上が必要です。",
@@ -186,7 +244,13 @@ JAPANESE = {
     "No target style is kept any more; the next picture chooses one.": (
         "目標スタイルの指定を解除しました。次の画像で決まります。"
     ),
-    "Encoder": "エンコーダー",
+    "Made against": "対象モデル",
+    "hint against": (
+        "加工は特定のモデルに対して計算され、他のモデルには効かないことがあります。「自動」は、手元にあってこのコンピ"
+        "ューターで扱えるものをすべて対象にします。"
+    ),
+    "Model": "モデル",
+    "“{name}” is here now, and cloaks can be made against it.": "「{name}」を入手しました。加工の対象に選べます。",
     "automatic": "自動",
     "Models": "モデル",
     "These come from the Hugging Face hub. Nothing is downloaded before you press “Download”.": (
@@ -199,14 +263,14 @@ JAPANESE = {
     "on this computer": "このコンピューターにあり",
     "on no hub": "ハブになし",
     "needs an account": "アカウントが必要",
-    "“{name}” is here now and can be chosen as encoder.": "「{name}」を入手しました。エンコーダーとして選べます。",
     "stage asking the hub": "ハブに問い合わせ中",
     "stage downloading": "ダウンロード中",
     "stage checking what came": "内容を確認中",
     "model offline": "このコンピューターではダウンロードが無効です（HF_HUB_OFFLINE）。",
     "model needs_token": (
-        "このモデルはライセンスに同意した人だけが入手できます。huggingface.co のモデルのページで同意し、"
-        "アカウントのトークンをホームフォルダーの .cache/huggingface/token に保存してください。"
+        "このモデルはライセンスに同意した人だけが入手できます。huggingface.co のモデルのページで同意し、Settings ▸ Ac"
+        "cess Tokens でトークンを作り、ホームフォルダーの .cache/huggingface に「token」という名前のテキストファイル"
+        "として保存してください。このフォルダーはファイルマネージャーで Ctrl+H を押すと表示されます。"
     ),
     "model not_found": "ハブにこのモデルが見つかりません。",
     "model no_hub": "ハブではないものが応答しました。",
@@ -231,11 +295,38 @@ ENGLISH = {
     "chosen learned": "It was learned from your pictures.",
     "chosen set": "You chose it.",
     "chosen first picture": "Your first picture chose it.",
+    "statement moved": (
+        "Against “{name}” the picture moved {shift:.2f} of the way to the target style ({worst:.2f} {after}, where "
+        "least is left); noise that is as visible moves it {noise:.2f}."
+    ),
+    "statement broken": (
+        "Known to defeat cloaks of this kind, and not measured for this picture: noise and upscaling, purification "
+        "(IMPRESS, DiffPure, GrIDPure) and networks trained to remove them (LightShed)."
+    ),
+    "after half": "after halving",
+    "after quarter": "after shrinking to a quarter",
+    "after jpeg75": "after JPEG at quality 75",
+    "after half_jpeg75": "after halving and JPEG",
+    "after crop": "after a crop",
+    "`glaze doctor` looks for the reason.": (
+        "“Try again” tries once more; in a terminal, `glaze doctor` looks for the reason."
+    ),
+    "After an update restart the daemon with `glaze daemon restart`; finished results are kept.": (
+        "After an update press “Restart the engine”; finished results are kept."
+    ),
+    "Wait if the machine is busy, or restart it with `glaze daemon restart`; no job is lost.": (
+        "Wait if the computer is busy, or press “Restart the engine”; no job is lost."
+    ),
+    "`glaze doctor` may know why.": "“Restart the engine” tries again; in a terminal, `glaze doctor` may know why.",
+    "hint against": (
+        "A cloak is computed against certain models and may do nothing against others. “automatic” takes all that "
+        "are here and that this computer can carry."
+    ),
     "model offline": "Downloads are switched off on this computer (HF_HUB_OFFLINE).",
     "model needs_token": (
-        "This model is given only to those who have accepted its licence: accept it on its page at "
-        "huggingface.co, and put a token of your account into the file .cache/huggingface/token in your home "
-        "folder."
+        "This model is given only to those who have accepted its licence. Accept it on its page at huggingface.co, "
+        "make a token under Settings ▸ Access Tokens there, and save that as a text file named “token” in the folder "
+        ".cache/huggingface of your home folder; file managers show such folders after Ctrl+H."
     ),
     "model not_found": "The hub does not have this model as Glaze knows it.",
     "model no_hub": "What answers for the hub is no hub.",

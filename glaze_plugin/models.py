@@ -10,6 +10,7 @@ from glaze_plugin.client import Client, OnProgress
 from glaze_plugin.errors import Cancelled, GlazeError
 from glaze_plugin.job import Job, Listener
 from glaze_plugin.messages import Accepted, AskModels, Message, Models, Progress, Pull
+from glaze_plugin.texts import Texts
 
 STEP_SECONDS = 0.2
 """s between two looks whether somebody wants a download to end."""
@@ -124,6 +125,19 @@ class Offer:
         """How far the download is, 0..1."""
         progress = self.job.progress if self.job else None
         return progress.step / progress.steps if progress and progress.steps else 0.0
+
+    def words(self, texts: Texts) -> str:
+        """What there is to say of the download, or of what keeps one from coming."""
+        client = self._client
+        if client.error or client.words:
+            return texts.said(client.error) if client.error else texts.tr(client.words)
+        if self.job:
+            return texts.stage_words(self.job.progress)
+        if self.error:
+            return texts.about_model(self.error)
+        if self.came:
+            return texts.tr("“{name}” is here now, and cloaks can be made against it.", name=self.came)
+        return "" if self.models is not None else texts.tr("Looking for the engine …")
 
     def _heard(self, answer: Models) -> None:
         self.models = _told(answer)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from glaze_plugin.errors import GlazeError
 from glaze_plugin.languages import ENGLISH, GERMAN, JAPANESE
+from glaze_plugin.messages import Progress, Status
 
 SHARED = {"de": GERMAN, "ja": JAPANESE, "en": ENGLISH}
 SHORT = ("stage ", "state ")
@@ -36,6 +38,33 @@ class Texts:
         """Why a model was not downloaded, for people without a terminal."""
         key = f"model {error.code}"
         return self.tr(key) if self._in("en", key) else self.said(error)
+
+    def stage_words(self, progress: Progress | None) -> str:
+        """What a job or a download does, with the time left where that is known."""
+        if progress is None:
+            return self.tr("stage sending")
+        stage = self.tr(f"stage {progress.stage}")
+        if progress.seconds_left is None:
+            return stage
+        return self.tr("{stage}, about {time} left", stage=stage, time=self._time(progress.seconds_left))
+
+    def engine_words(self, status: Status) -> str:
+        """How the engine is."""
+        return {
+            "ready": self.tr("Ready on {device}", device=status.device),
+            "starting": self.tr("The engine is starting."),
+            "resting": self.tr("The engine rests; the next picture wakes it."),
+            "failing": self.tr(
+                "The engine does not start. “Restart the engine” tries again; why it fails, this file tells: {path}",
+                path=Path(status.log).with_name("worker.out"),
+            ),
+        }.get(status.worker, status.worker)
+
+    def _time(self, seconds: float) -> str:
+        minutes, rest = divmod(round(seconds), 60)
+        if minutes:
+            return self.tr("{minutes} min {seconds} s", minutes=minutes, seconds=rest)
+        return self.tr("{seconds} s", seconds=rest)
 
     def _in(self, language: str, text: str) -> str | None:
         return self._own.get(language, {}).get(text) or SHARED.get(language, {}).get(text)

@@ -49,6 +49,7 @@ def test_the_engine_knows_no_sockets_no_jobs_and_no_database() -> None:
     assert {name for name in names if name.startswith("glaze_plugin")} <= {
         "glaze_plugin",
         "glaze_plugin.errors",
+        "glaze_plugin.figures",
         "glaze_plugin.places",
         "glaze_plugin.raster",
     }
@@ -63,6 +64,7 @@ def test_studies_of_mimicry_stand_on_the_engine_and_nothing_but_a_process_of_the
     assert {name for name in names if name.startswith("glaze_plugin")} <= {
         "glaze_plugin",
         "glaze_plugin.errors",
+        "glaze_plugin.figures",
         "glaze_plugin.places",
         "glaze_plugin.raster",
     }

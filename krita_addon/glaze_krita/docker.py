@@ -3,11 +3,12 @@
 import krita
 from krita import Krita
 
+from glaze_plugin.figures import reviewed
+
 from .encoders import AUTOMATIC, EncoderChooser, ModelsDialog
 from .qt import Qt, QtCore, QtGui, QtWidgets
-from .stages import stage_words
 from .styles import StyleChooser
-from .texts import said, tr
+from .texts import TEXTS, said, tr
 
 QUALITIES = (("preview", "Quick and weak"), ("standard", "Standard"), ("thorough", "Thorough and slow"))
 PREVIEW_PX = 176
@@ -67,6 +68,7 @@ class GlazeDocker(krita.DockWidget):
         self.setup = self._build_setup()
         self.review = self._build_review()
         self.ends = self._build_ends()
+        self.figures = self._label("glaze_figures")
         self.history = QtWidgets.QListWidget()
         self.history.setObjectName("glaze_history")
         self.history.setToolTip(tr("History"))
@@ -75,7 +77,8 @@ class GlazeDocker(krita.DockWidget):
         page = QtWidgets.QWidget(self)
         column = QtWidgets.QVBoxLayout(page)
         column.addLayout(self._build_state())
-        for part in (self.bar, self.setup, self.sentence, self.preview, self.review, self.ends, self.history):
+        shown = (self.setup, self.sentence, self.preview, self.review, self.ends, self.figures, self.history)
+        for part in (self.bar, *shown):
             column.addWidget(part)
         column.addStretch(1)
         scroll = QtWidgets.QScrollArea(self)
@@ -105,11 +108,16 @@ class GlazeDocker(krita.DockWidget):
         box = QtWidgets.QWidget()
         form = QtWidgets.QFormLayout(box)
         form.setContentsMargins(0, 0, 0, 0)
+        form.setRowWrapPolicy(QtWidgets.QFormLayout.RowWrapPolicy.WrapLongRows)
         form.addRow(tr("Quality"), self.quality)
         form.addRow(tr("Strength"), self.strength)
         form.addRow(tr("Target style"), StyleChooser(self.session, self._tell))
         self.encoder = EncoderChooser(Krita.instance().readSetting(SETTINGS, "encoder", AUTOMATIC))
-        form.addRow(tr("Encoder"), row(self.encoder, self._button("glaze_models", "Get models…", self._get_models)))
+        get = self._button("glaze_models", "Get models…", self._get_models)
+        get.setMinimumWidth(get.sizeHint().width())
+        works = QtWidgets.QLabel(tr("Made against"))
+        works.setToolTip(tr("hint against"))
+        form.addRow(works, row(self.encoder, get))
         layer = self._button("glaze_layer_button", "Glaze layer", lambda: self.glaze(False))
         selection = self._button("glaze_selection_button", "Glaze selection", lambda: self.glaze(True))
         form.addRow(row(layer, selection))
@@ -125,14 +133,12 @@ class GlazeDocker(krita.DockWidget):
         self.before.toggled.connect(lambda on: self._cloak and self._cloak.show_before(on))
         self.opacity = self._slider("glaze_opacity", 0, 100)
         self.opacity.valueChanged.connect(self._opacity_moved)
-        self.figures = self._label("glaze_figures")
         box = QtWidgets.QWidget()
         column = QtWidgets.QVBoxLayout(box)
         column.setContentsMargins(0, 0, 0, 0)
         column.addLayout(row(self.hold, self.difference))
         column.addWidget(self.before, 0, Qt.AlignmentFlag.AlignLeft)
         column.addLayout(row(QtWidgets.QLabel(tr("Opacity")), self.opacity))
-        column.addWidget(self.figures)
         return box
 
     def _build_ends(self):
@@ -248,27 +254,23 @@ class GlazeDocker(krita.DockWidget):
         elif state == "trouble":
             text = tr(client.words) if client.words else said(client.error)
         else:
-            text = self._stage_words() if running else self._engine_words()
+            status = self.session.status
+            text = tr("Connected") if status is None else TEXTS.engine_words(status)
+        if running and state == "ready":
+            text = self._stage_words()
         self.state.setText(text)
         self.retry.setText(tr("Restart the engine") if self.session.unusable else tr("Try again"))
         self.retry.setVisible(self.session.unusable or (client.error is not None and state == "trouble"))
         self.cancel.setVisible(running)
 
-    def _engine_words(self):
-        status = self.session.status
-        if status is None:
-            return tr("Connected")
-        return {
-            "ready": tr("Ready on {device}", device=status.device),
-            "starting": tr("The engine is starting."),
-            "resting": tr("The engine rests; the next picture wakes it."),
-            "failing": tr("The engine does not start; `glaze doctor` says why."),
-        }.get(status.worker, status.worker)
-
     def _stage_words(self):
         if self._cloak.state == "inserting":
             return tr("stage inserting")
-        return stage_words(self._cloak.progress, self._cloak.frame)
+        stage = TEXTS.stage_words(self._cloak.progress)
+        number, count = self._cloak.frame
+        if count == 1:
+            return stage
+        return tr("Frame {number} of {count}: {stage}", number=number, count=count, stage=stage)
 
     def _show_cloak(self):
         document = Krita.instance().activeDocument()
@@ -283,6 +285,7 @@ class GlazeDocker(krita.DockWidget):
         self.preview.setVisible(state == "running" and cloak.preview is not None)
         self.setup.setVisible(not cloak)
         self.review.setVisible(state == "review")
+        self.figures.setVisible(state == "review")
         self.difference.setVisible(bool(cloak) and cloak.shows_difference)
         self.ends.setVisible(state in ("finished", "review"))
         self.insert.setVisible(state == "finished")
@@ -316,26 +319,8 @@ class GlazeDocker(krita.DockWidget):
         """What was measured at the opacity that is nearest to the slider's."""
         if not self._cloak or self._cloak.state != "review":
             return
-        report = self._cloak.report
-        measured = {int(percent): figures for percent, figures in report["at_opacity"].items()}
-        noise = report["noise_control"]["targeted_shift"].values()
-        percent = min(measured, key=lambda one: abs(one - self.opacity.value()))
-        figures = measured[percent]
-        shown = [
-            tr(
-                "Shift {shift:.2f} at {percent} % opacity; noise as visible as all of it: {noise:.2f}.",
-                shift=figures["targeted_shift"],
-                percent=percent,
-                noise=sum(noise) / len(noise),
-            ),
-            tr(
-                "LPIPS {alex:.3f}, largest change {change:.0f} of 255.",
-                alex=figures["lpips"],
-                change=255 * figures["max_change"],
-            ),
-            tr("Measured, not guaranteed: cloaks of this kind have been broken."),
-        ]
-        self.figures.setText("\n".join([*shown, *report["notes"]]))
+        words = reviewed([(self._cloak.name, self._cloak.report)], self.opacity.value(), tr)
+        self.figures.setText("\n".join(words))
 
     def _show_history(self, document):
         entries = [f"{cloak.name}: {tr('state ' + cloak.state)}" for cloak in self.cloaks.of(document)]

@@ -4,8 +4,7 @@ from glaze_plugin.models import Offer, size_words
 
 from .choosers import Chooser
 from .qt import QtWidgets
-from .stages import stage_words
-from .texts import about_model, said, tr
+from .texts import TEXTS, tr
 
 AUTOMATIC = "auto"
 SIZE_PX = (760, 420)
@@ -54,7 +53,7 @@ class ModelsDialog(QtWidgets.QDialog):
         self.list = QtWidgets.QTreeWidget()
         self.list.setObjectName("glaze_models_list")
         self.list.setRootIsDecorated(False)
-        self.list.setHeaderLabels([tr("Encoder"), tr("Size"), tr("Licence"), tr("State"), tr("Stands for")])
+        self.list.setHeaderLabels([tr("Model"), tr("Size"), tr("Licence"), tr("State"), tr("Stands for")])
         self.list.currentItemChanged.connect(lambda *_: self._show_buttons())
         self.bar = QtWidgets.QProgressBar()
         self.bar.setObjectName("glaze_models_progress")
@@ -121,20 +120,8 @@ class ModelsDialog(QtWidgets.QDialog):
         self.bar.setVisible(job is not None)
         self.bar.setRange(0, STEPS if self.offer.share else 0)
         self.bar.setValue(round(STEPS * self.offer.share))
-        self.sentence.setText(self._words())
+        self.sentence.setText(self.offer.words(TEXTS))
         self._show_buttons()
-
-    def _words(self):
-        offer, client = self.offer, self._session.client
-        if client.error or client.words:
-            return said(client.error) if client.error else tr(client.words)
-        if offer.job:
-            return stage_words(offer.job.progress)
-        if offer.error:
-            return about_model(offer.error)
-        if offer.came:
-            return tr("“{name}” is here now and can be chosen as encoder.", name=offer.came)
-        return "" if offer.models is not None else tr("Looking for the engine …")
 
     def _show_buttons(self):
         chosen = self._chosen()

@@ -9,6 +9,7 @@ from pathlib import Path
 from krita import InfoObject, Krita
 
 from glaze_plugin.errors import GlazeError
+from glaze_plugin.figures import statement
 
 from . import canvas
 from .cloaks import Cloak
@@ -129,7 +130,8 @@ class Export(Cloak):
         except (GlazeError, OSError):
             self._end("failed", tr("“{path}” could not be written; nothing was exported.", path=self._target))
         else:
-            self._end("saved", tr("Saved as “{path}”.", path=self._target))
+            words = [tr("Saved as “{path}”.", path=self._target), statement(self.report, tr), *self.report["notes"]]
+            self._end("saved", "\n".join(words))
 
     def _save(self, layer):
         """Raises OSError."""

@@ -55,9 +55,8 @@ class Session(QtCore.QObject):
 
     @property
     def unusable(self):
-        """Whether a daemon lives that only a restart can help: it hangs, or is of another version."""
-        error = self.client.error
-        return self.client.silent or (error is not None and error.code in ("daemon_silent", "wrong_version"))
+        """Whether only a restart of the daemon can help."""
+        return self.client.unusable or (self.status is not None and self.status.worker == "failing")
 
     def restart(self):
         """End the daemon, whatever it does, and start one of this version. No job is lost."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import torch
@@ -139,24 +138,6 @@ def test_an_uncloaked_picture_has_moved_nowhere_and_neither_has_its_noise(
         assert all(values == {"pooled": 0.0} for values in shifts["survival"].values())
 
 
-def test_without_a_target_only_visibility_is_reported_and_stated(pooled: Encoder, eye: Eye) -> None:
+def test_without_a_target_only_visibility_is_reported(pooled: Encoder, eye: Eye) -> None:
     figures = measure.report([pooled], eye, eye.reference, None, nothing)
     assert set(figures) == {"lpips", "max_change", "flat_rms", "jod", "psnr"}
-    assert measure.statement(figures) == "Only visibility was measured."
-
-
-FIGURES: dict[str, Any] = {
-    "targeted_shift": {"one": 0.41, "two": 0.52},
-    "survival": {"half": {"one": 0.13, "two": 0.34}, "jpeg75": {"one": 0.25, "two": -0.06}},
-    "noise_control": {"targeted_shift": {"one": 0.07, "two": 0.08}, "survival": {}},
-}
-
-
-def test_the_statement_tells_each_encoders_shift_its_worst_survival_and_the_noise() -> None:
-    said = measure.statement(FIGURES)
-    one, two = said.index("Encoder one"), said.index("Encoder two")
-    assert all(words in said[one:two] for words in ("0.41", "after half: 0.13", "0.07"))
-    assert all(words in said[two:] for words in ("0.52", "after jpeg75: -0.06", "0.08"))
-    assert not any(words in said for words in ("0.34", "0.25", "rotected"))
-    assert "Nothing was measured for other encoders" in said
-    assert all(attack in said for attack in ("upscaling", "IMPRESS", "DiffPure", "GrIDPure", "LightShed"))

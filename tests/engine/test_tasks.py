@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from glaze_plugin.errors import Cancelled, GlazeError
+from glaze_plugin.figures import statement
 from glaze_plugin.raster import CHANNEL_ORDERS, RasterFormat
-from glaze_server.engine import aim, artist, device, measure, progress, stock, styles, tasks
+from glaze_server.engine import aim, artist, device, progress, stock, styles, tasks
 from glaze_server.engine.budget import Budget, Eye
 from glaze_server.engine.pixels import from_8bit
 from glaze_server.engine.progress import Paused
@@ -415,7 +416,7 @@ def test_a_review_page_holds_three_pictures_and_the_measured_statement(pair: dic
     assert len(pictures) == 3
     for expected in (shown(pair["clean"]), shown(pair["cloaked"])):
         assert any((picture == expected).all() for picture in pictures)
-    assert measure.statement(result.report) in page
+    assert statement(result.report) in page
     for source in sources:  # whose letters may spell anything
         page = page.replace(source, "")
     assert "http" not in page, "the page must need nothing from elsewhere"

@@ -49,7 +49,8 @@ def test_every_text_is_translated(language: str) -> None:
     assert len(used()) > 50
     assert not (used() | set(tables()["ENGLISH"])) - set(table)
     for text, translated in table.items():
-        assert sorted(PLACES.findall(text)) == sorted(PLACES.findall(translated)), text
+        original = tables()["ENGLISH"].get(text, text)
+        assert sorted(PLACES.findall(original)) == sorted(PLACES.findall(translated)), text
 
 
 def test_downloads_fail_in_the_same_words_as_in_krita() -> None:

@@ -27,6 +27,8 @@ PNG = b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9
 FIGURES = {"targeted_shift": 0.5, "lpips": 0.04, "max_change": 1 / 255}
 REPORT: dict[str, Any] = {
     "at_opacity": {"50": {**FIGURES, "targeted_shift": 0.25}, "100": FIGURES},
+    "targeted_shift": {"fake": 0.5},
+    "survival": {"half": {"fake": 0.3}, "crop": {"fake": 0.4}},
     "noise_control": {"targeted_shift": {"fake": 0.1}},
     "notes": [],
 }

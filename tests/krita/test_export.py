@@ -95,6 +95,8 @@ def test_png(krita: Krita, painting: NDArray[np.uint8], tmp_path: Path) -> None:
     assert (pixels[seen][:, :3] == painting[seen][:, :3] ^ 1).all()
     assert krita.run(UNTOUCHED) == before
     assert list(tmp_path.iterdir()) == [path]
+    assert "Against “fake” the picture moved 0.50 " in krita.run("widget('glaze_sentence').text()")
+    krita.shot("exported")
 
 
 def test_jpeg(krita: Krita, painting: NDArray[np.uint8], tmp_path: Path) -> None:

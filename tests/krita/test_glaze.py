@@ -34,10 +34,13 @@ def test_the_whole_way(krita: Krita) -> None:
     krita.click("glaze_before")
     krita.until("bytes(active().pixelData(*box)) == cloaked")
 
-    assert "at 100 %" in krita.run("widget('glaze_figures').text()")
+    whole = krita.run("widget('glaze_figures').text()")
+    assert whole.startswith("At 100 % opacity: shift ") and "\nAgainst “embedded” the picture moved " in whole
+    assert "LightShed" in whole
     krita.drag_slider("glaze_opacity", 50)
     krita.until("abs(node(name).opacity() - 128) < 6", name=GLAZED)
-    assert "at 50 %" in krita.run("widget('glaze_figures').text()")
+    half, said, *_ = krita.run("widget('glaze_figures').text()").splitlines()
+    assert half.startswith("At 50 % opacity: ") and said == f"At 100 % opacity: {whole.splitlines()[1]}"
     assert krita.projection(BOX) not in (before, cloaked)
 
     krita.click("glaze_difference")

@@ -17,7 +17,7 @@ ADDON = ROOT / "krita_addon" / "glaze_krita"
 ENGINE = ROOT / "server" / "glaze_server" / "engine"
 CLIENT = ROOT / "glaze_plugin"
 SOURCES = {path.name: path.read_text() for path in ADDON.glob("*.py")}
-SHARED = [(CLIENT / f"{name}.py").read_text() for name in ("target", "texts")]
+SHARED = [(CLIENT / f"{name}.py").read_text() for name in ("figures", "models", "target", "texts")]
 """Where texts are put together for every add-on."""
 SHOWN_BY = {"tr": 0, "_button": 1}
 """Function → which of its arguments is a text."""
@@ -62,7 +62,7 @@ def found(pattern: str, text: str) -> set[str]:
 
 def used() -> set[str]:
     shown = {text for source in (*SOURCES.values(), *SHARED) for text in literals(source)}
-    shown -= {"state ", "stage ", "note ", "refused ", "model ", "chosen "}  # followed by a key
+    shown -= {"state ", "stage ", "note ", "refused ", "model ", "chosen ", "after "}  # followed by a key
     everything = "".join(SOURCES.values())
     engine = "".join(path.read_text() for path in ENGINE.glob("*.py"))
     daemon, downloads, download = (
@@ -77,6 +77,7 @@ def used() -> set[str]:
     shown |= {f"stage {name}" for name in found(r'stage = "[a-z ]+" if .* else "([a-z ]+)"', downloads)}
     codes = found(r'(?:GlazeError|BadInput)\(\s*"(\w+)"', downloads + download)
     shown |= {f"chosen {how}" for how in (LEARNED, SET, FIRST)}
+    shown |= {text for text in languages.ENGLISH if text.startswith("after ")}  # tests/test_figures.py
     shown |= {f"model {code}" for code in codes - NOT_SHOWN | {"unknown_job"}}
     return shown
 
@@ -105,6 +106,7 @@ def placeholders(text: str) -> list[tuple[str, str | None]]:
 def test_no_translation_is_without_use() -> None:
     others = {text for text in TABLES["GERMAN"] if "daemon" in text} | {"stage waiting"}  # said by glaze_plugin
     client = "".join(path.read_text() for path in CLIENT.glob("*.py") if path.name != "languages.py")
+    client += (ROOT / "server" / "glaze_server" / "daemon.py").read_text()
     assert {text for text in set(TABLES["GERMAN"]) - used() - others if text not in client} == set()
 
 

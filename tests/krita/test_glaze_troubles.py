@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from glaze_plugin import lock
+from glaze_plugin import lock, places
 from glaze_plugin.client import Client
-from glaze_plugin.launch import end_daemon
+from glaze_plugin.launch import connect, end_daemon
 from tests.krita.conftest import StartKrita
 from tests.krita.glazing import BOX, GLAZED, LAYOUT, act, history, names, prepare, says, shown
 from tests.krita.harness.app import Krita
@@ -145,6 +145,26 @@ def test_a_silent_daemon_is_restarted_with_a_click(krita: Krita, held: Path) -> 
         with suppress(ProcessLookupError):
             os.kill(hanging, signal.SIGKILL)
     ends_well(krita, held, before)
+
+
+def test_an_engine_that_does_not_start_is_restarted_with_a_click(
+    start_krita: StartKrita, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a terminal; the daemon that Krita starts has another engine."""
+    monkeypatch.setenv("GLAZE_HOME", str(tmp_path))
+    with start_krita() as krita:
+        monkeypatch.setenv("GLAZE_TASKS", "tests.faults.there_is_none")
+        connect("tests")[0].close()
+        prepare(krita)
+        krita.click("glaze_layer_button")
+        says(krita, "The engine does not start.", 60, "glaze_state")
+        says(krita, str(places.state() / "worker.out"), name="glaze_state")
+        says(krita, "“Restart the engine” tries again")
+        says(krita, "Restart the engine", name="glaze_retry")
+        krita.shot("failing")
+        krita.click("glaze_retry")
+        says(krita, "Ready on fake", name="glaze_state")
+    end_daemon()
 
 
 def test_no_daemon_runs(start_krita: StartKrita, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,10 +7,9 @@ from typing import Any
 
 from glaze_plugin.client import Client
 from glaze_plugin.errors import Cancelled, GlazeError
-from glaze_plugin.messages import Progress
 
 from .layers import CLOSED, Capture
-from .texts import tr
+from .texts import TEXTS, tr
 
 CLIENT = "GIMP"
 STEP_SECONDS = 0.1
@@ -57,7 +56,7 @@ class Cloak:
         """What it does, with the time left where that is known."""
         if self.job.state in ("done", "fetching", "fetched"):
             return tr("stage inserting")
-        return stage_words(self.job.progress)
+        return TEXTS.stage_words(self.job.progress)
 
     def advance(self) -> None:
         """Do what has become possible."""
@@ -104,22 +103,6 @@ def settings_of(config: Any) -> dict[str, Any]:
         "strength": config.get_property("strength"),
         **({} if encoder in (None, "", AUTOMATIC) else {"encoders": [encoder]}),
     }
-
-
-def stage_words(progress: Progress | None) -> str:
-    if progress is None:
-        return tr("stage sending")
-    stage = tr(f"stage {progress.stage}")
-    if progress.seconds_left is None:
-        return stage
-    return tr("{stage}, about {time} left", stage=stage, time=time_left(progress.seconds_left))
-
-
-def time_left(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes:
-        return tr("{minutes} min {seconds} s", minutes=minutes, seconds=rest)
-    return tr("{seconds} s", seconds=rest)
 
 
 def wait(

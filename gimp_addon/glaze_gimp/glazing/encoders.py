@@ -9,9 +9,9 @@ from glaze_plugin.client import Client
 from glaze_plugin.models import Model, Offer, size_words
 
 from .choosers import Chooser
-from .cloak import AUTOMATIC, stage_words
+from .cloak import AUTOMATIC
 from .screen import Gtk
-from .texts import about_model, said, tr
+from .texts import TEXTS, tr
 
 GET = 1
 """Response: download the chosen one."""
@@ -79,7 +79,7 @@ class ModelsWindow:
         page.pack_start(Gtk.Label(label=hint, wrap=True, xalign=0.0), False, False, 0)
         self.rows = Gtk.ListStore(str, str, str, str, str)
         self.list = Gtk.TreeView(model=self.rows, enable_search=False)
-        for number, title in enumerate((tr("Encoder"), tr("Size"), tr("Licence"), tr("State"), tr("Stands for"))):
+        for number, title in enumerate((tr("Model"), tr("Size"), tr("Licence"), tr("State"), tr("Stands for"))):
             self.list.append_column(Gtk.TreeViewColumn(title, Gtk.CellRendererText(), text=number))
         self.list.get_selection().connect("changed", lambda _: self._show_buttons())
         scroll = Gtk.ScrolledWindow()
@@ -124,20 +124,8 @@ class ModelsWindow:
         self.bar.set_fraction(share)
         end = f" – {share:.0%}" if running else tr(" – finished") if self.offer.came else ""
         self.dialog.set_title(tr("Models") + end)
-        self.sentence.set_text(self._words())
+        self.sentence.set_text(self.offer.words(TEXTS))
         self._show_buttons()
-
-    def _words(self) -> str:
-        offer, client = self.offer, self._client
-        if client.error or client.words:
-            return said(client.error) if client.error else tr(client.words)
-        if offer.job:
-            return stage_words(offer.job.progress)
-        if offer.error:
-            return about_model(offer.error)
-        if offer.came:
-            return tr("“{name}” is here now and can be chosen as encoder.", name=offer.came)
-        return "" if offer.models is not None else tr("Looking for the engine …")
 
     def _show_buttons(self) -> None:
         chosen, running = self._chosen(), self.offer.job is not None

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from glaze_plugin.errors import GlazeError
+from glaze_plugin.figures import reviewed
 
 from . import export, metadata
 from .cloak import Cloak
 from .export import Options, Snapshot
-from .figures import figures
 from .host import Gimp, Gio
 from .layers import Refusal
 from .screen import Gtk
@@ -128,7 +128,7 @@ class ExportDialog(Window):
                 self.failed(error)
                 return
             self._report = cloak.report
-            words = [tr("Saved as “{path}”.", path=self._snapshot.target), *figures(cloak.report, 100)]
+            words = [tr("Saved as “{path}”.", path=self._snapshot.target), *reviewed([("", cloak.report)], 100, tr)]
             self._drop()
             self.become(SAVED, "\n".join(words))
             self.dialog.present()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from glaze_plugin.errors import GlazeError
+from glaze_plugin.figures import reviewed
 
 from . import layers
 from .cloak import Cloak
-from .figures import figures
 from .layers import CLOSED, Capture, Place, Refusal
 from .preview import Picture
 from .screen import Gtk
@@ -163,12 +163,8 @@ class LayerDialog(Window):
 
     def _show_figures(self) -> None:
         """What was measured at the opacity that is nearest to the slider's."""
-        words: list[str] = []
-        for cloak in self._done:
-            shift, visible, *others = figures(cloak.report, round(100 * self._share))
-            if len(self._done) > 1:
-                shift = f"{cloak.capture.name}: {shift}"
-            words = [*(word for word in words if word not in others), shift, visible, *others]
+        cloaks = [(cloak.capture.name, cloak.report) for cloak in self._done]
+        words = reviewed(cloaks, round(100 * self._share), tr)
         if not all(one.opaque for one in self._captures):
             words.append(tr("The layer is not wholly opaque, so it will be hidden below its cloak."))
         self.say("\n".join(words))

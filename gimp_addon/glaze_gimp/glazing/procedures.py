@@ -96,7 +96,11 @@ def _add_settings(procedure: Any) -> None:
         "strength", tr("_Strength"), "Size of the cloak; 1 uses the whole visual budget", 0.0, 1.0, 1.0, READ_WRITE
     )
     procedure.add_string_argument(
-        "encoder", tr("E_ncoder"), "Its name, or auto to leave it to the engine", cloak.AUTOMATIC, READ_WRITE
+        "encoder",
+        tr("Made agai_nst"),
+        "An encoder's name, or auto to leave it to the engine",
+        cloak.AUTOMATIC,
+        READ_WRITE,
     )
 
 

@@ -75,7 +75,7 @@ GERMAN = {
     "refused no_selection": "Die Auswahl liegt neben der Ebene.",
     "note projection": "Es wird überzogen, was von der Gruppe zu sehen ist.",
     "Target st_yle": "Zielst_il",
-    "E_ncoder": "Encode_r",
+    "Made agai_nst": "Ge_richtet gegen",
     "Get mode_ls…": "Mode_lle holen …",
     "_Download": "_Herunterladen",
 }
@@ -144,7 +144,7 @@ JAPANESE = {
     "refused no_selection": "選択範囲がレイヤーの外にあります。",
     "note projection": "グループの見えている状態を加工します。",
     "Target st_yle": "目標スタイル(_Y)",
-    "E_ncoder": "エンコーダー(_N)",
+    "Made agai_nst": "対象モデル(_N)",
     "Get mode_ls…": "モデルを入手(_L)…",
     "_Download": "ダウンロード(_D)",
 }

@@ -18,7 +18,7 @@ from .encoders import EncoderChooser, ModelsWindow
 from .host import GLib
 from .screen import GimpUi, Gtk
 from .styles import StyleChooser
-from .texts import said, tr
+from .texts import TEXTS, said, tr
 
 STEP_MS = 100
 """ms between two steps while nothing happens on the socket."""
@@ -52,7 +52,7 @@ class Window:
         self.cloak: Cloak | None = None
         self.models: ModelsWindow | None = None
         self.client = Client(CLIENT, ahead=AHEAD)
-        self._engine = ""
+        self._status: Status | None = None
         self._watch = self._steps = 0
         self._watched: tuple[int, bool] = (-1, False)
         self._busy = False
@@ -87,7 +87,9 @@ class Window:
         both = Gtk.Box(spacing=SPACE // 2)
         both.pack_start(self.encoder.widget, True, True, 0)
         both.pack_start(get, False, False, 0)
-        self.row(tr("E_ncoder"), both).set_mnemonic_widget(self.encoder.widget)
+        label = self.row(tr("Made agai_nst"), both)
+        label.set_mnemonic_widget(self.encoder.widget)
+        label.set_tooltip_text(tr("hint against"))
         self._build_settings()
         self.bar = Gtk.ProgressBar(show_text=True)
         self.page.pack_start(self.bar, False, False, 0)
@@ -269,9 +271,9 @@ class Window:
 
     @property
     def _unusable(self) -> bool:
-        """Whether a daemon lives that only a restart can help: it hangs, or is of another version."""
-        error = self.client.error
-        return self.client.silent or (error is not None and error.code in ("daemon_silent", "wrong_version"))
+        """Whether only a restart of the daemon can help."""
+        failing = self._status is not None and self._status.worker == "failing"
+        return self.client.unusable or (failing and self.client.link is not None)
 
     def _show_engine(self) -> None:
         client = self.client
@@ -280,7 +282,8 @@ class Window:
         elif client.words:
             text = tr(client.words)
         else:
-            text = self._engine if client.link else tr("Looking for the engine …")
+            known = self._status if client.link else None
+            text = TEXTS.engine_words(known) if known else tr("Looking for the engine …")
         self.engine.set_text(text)
         troubled = self._unusable or client.error is not None
         self.retry.set_label(tr("_Restart the engine") if self._unusable else tr("_Try again"))
@@ -290,12 +293,7 @@ class Window:
     def _heard(self, status: Status) -> None:
         self.encoder.offer(status.encoders)
         self.style.heard(status)
-        self._engine = {
-            "ready": tr("Ready on {device}", device=status.device),
-            "starting": tr("The engine is starting."),
-            "resting": tr("The engine rests; the next picture wakes it."),
-            "failing": tr("The engine does not start; `glaze doctor` says why."),
-        }.get(status.worker, status.worker)
+        self._status = status
 
     def _tick(self) -> bool:
         if self._steps % STATUS_STEPS == 0 and self.client.link:

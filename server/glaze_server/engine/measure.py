@@ -169,28 +169,3 @@ def at_opacities(
         }
         for percent, picture, column in zip(OPACITIES, shown, zip(*shifts, strict=True), strict=True)
     }
-
-
-DEFEATED_BY = (
-    "Known to defeat cloaks of this kind, and not measured for this picture: noise and upscaling, purification "
-    "(IMPRESS, DiffPure, GrIDPure) and networks trained to remove them (LightShed)."
-)
-
-
-def statement(figures: dict[str, Any]) -> str:
-    """The honest line under every result: what was measured for which encoders, and what is known to defeat cloaks.
-
-    The numbers are measured ones alone. docs/limits.md has the sources of the rest.
-    """
-    if "targeted_shift" not in figures:
-        return "Only visibility was measured."
-    parts = []
-    for name, shift in figures["targeted_shift"].items():
-        after = {transform: values[name] for transform, values in figures["survival"].items()}
-        worst = min(after, key=lambda transform: after[transform])
-        noise = figures["noise_control"]["targeted_shift"][name]
-        parts.append(
-            f"Encoder {name}: shift {shift:.2f} of the way to the target (random noise as visible: {noise:.2f}), "
-            f"least after {worst}: {after[worst]:.2f}."
-        )
-    return f"{' '.join(parts)} Nothing was measured for other encoders. {DEFEATED_BY}"

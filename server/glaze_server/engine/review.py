@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from glaze_server.engine.measure import statement
+from glaze_plugin.figures import statement
 from glaze_server.engine.pixels import png, to_8bit
 
 GAIN = 8

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from glaze_plugin.errors import BadInput
+from glaze_plugin.figures import statement
 from glaze_plugin.raster import RasterFormat
 from glaze_server.engine import aim, choice, device, encoders, formats, jnd, measure, painters, pixels, review, styles
 from glaze_server.engine.aim import Aim
@@ -140,7 +141,7 @@ def _protect(job: Job) -> Result:
         "strength": settings.strength,
         "quality": settings.quality,
         "seed": settings.seed,
-        "statement": measure.statement(worst.figures),
+        "statement": statement(worst.figures),
         **worst.figures,
     }
     return result
@@ -375,7 +376,7 @@ def _compare(job: Job, clean: Source, cloaked: Source) -> dict[str, Any]:
     steps.begin("measuring", measure.STEPS)
     eye = Eye(clean.seen, job.compute)
     figures = measure.report(judges, eye, cloaked.seen, target, steps.advance, job.compute)
-    names, said = [judge.name for judge in judges], measure.statement(figures)
+    names, said = [judge.name for judge in judges], statement(figures)
     return {"encoders": names, "style": style, "painter": by, "statement": said, **figures}
 
 

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from glaze_plugin.errors import GlazeError
+from glaze_plugin.figures import statement
 from glaze_server.engine import styles
 from glaze_server.engine.device import Compute
 from glaze_server.engine.encoders import Encoder
-from glaze_server.engine.measure import statement
 from glaze_server.engine.pixels import rounded
 from glaze_server.engine.progress import Reporter, Steps
 from glaze_server.engine.statistics import estimate
