@@ -93,10 +93,12 @@ class GlazeDocker(krita.DockWidget):
         self.state = self._label("glaze_state")
         self.retry = self._button("glaze_retry", "Try again", self._retry)
         self.cancel = self._button("glaze_cancel", "Cancel", lambda: self._cloak.cancel())
-        layout = row(self.state, self.retry, self.cancel)
-        layout.setStretch(0, 1)
-        for button in (self.retry, self.cancel):
-            button.setSizePolicy(QtWidgets.QSizePolicy.Policy.Fixed, QtWidgets.QSizePolicy.Policy.Fixed)
+        self.cancel.setSizePolicy(QtWidgets.QSizePolicy.Policy.Fixed, QtWidgets.QSizePolicy.Policy.Fixed)
+        both = row(self.state, self.cancel)
+        both.setStretch(0, 1)
+        layout = QtWidgets.QVBoxLayout()
+        layout.addLayout(both)
+        layout.addWidget(self.retry, 0, Qt.AlignmentFlag.AlignLeft)
         return layout
 
     def _build_setup(self):
