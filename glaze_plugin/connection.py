@@ -21,7 +21,6 @@ class Connection:
     port: int
     token: str
     pid: int
-    protocol: int
     version: str
     started: float
 

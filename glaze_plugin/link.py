@@ -9,7 +9,8 @@ import time
 
 from glaze_plugin.connection import CLIENT_USER, Connection
 from glaze_plugin.errors import DaemonUnavailable
-from glaze_plugin.messages import MAX_HEADER, MAX_PAYLOAD, Message, WrongVersion, from_frames, to_frames
+from glaze_plugin.frames import MAX_HEADER, MAX_PAYLOAD, WrongVersion, from_frames, to_frames
+from glaze_plugin.messages import Message
 from glaze_plugin.zmtp import AccessDenied, Buffer, Dealer, ZmtpError
 
 PING_SECONDS = 1.5

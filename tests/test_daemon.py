@@ -22,6 +22,7 @@ from glaze_plugin import messages as m
 from glaze_plugin.client import Client, Job
 from glaze_plugin.connection import CLIENT_USER, Connection, connection_file, read_connection
 from glaze_plugin.errors import Cancelled, DaemonUnavailable, GlazeError
+from glaze_plugin.frames import PROTOCOL
 from glaze_plugin.link import Link
 from glaze_plugin.raster import Raster, RasterFormat
 from tests.conftest import children, collect, file_bytes
@@ -54,7 +55,7 @@ def raw(token: bytes | None = None) -> Iterator[zmq.Socket[bytes]]:
 
 
 def ask(dealer: zmq.Socket[bytes], payload: bytes | None = None, **header: object) -> dict[str, object]:
-    frames = [json.dumps({"v": m.PROTOCOL, **header}).encode()]
+    frames = [json.dumps({"v": PROTOCOL, **header}).encode()]
     dealer.send_multipart(frames if payload is None else [*frames, payload])
     return dict(json.loads(dealer.recv_multipart()[0]))
 
@@ -105,7 +106,7 @@ def test_another_protocol_version_is_refused_with_a_remedy(client: Client) -> No
 def submit(dealer: zmq.Socket[bytes], **changes: object) -> str:
     job = uuid.uuid4().hex
     header = {"type": "submit", "job": job, "kind": "protect", "parts": [{"name": "picture", "size": 10}]}
-    dealer.send_multipart([json.dumps({"v": m.PROTOCOL, **header, **changes}).encode()])
+    dealer.send_multipart([json.dumps({"v": PROTOCOL, **header, **changes}).encode()])
     return job
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from glaze_plugin import messages as m
+from glaze_plugin.frames import MAX_HEADER, MAX_TEXT, PROTOCOL, ProtocolError, WrongVersion, from_frames, to_frames
 from glaze_plugin.raster import RasterFormat
 
 JOB = "0123456789abcdef" * 2
@@ -75,7 +76,7 @@ EXAMPLES: list[m.Message] = [
 
 
 def header(**changes: Any) -> bytes:
-    return json.dumps({"v": m.PROTOCOL, "type": "cancel", "job": JOB, **changes}).encode()
+    return json.dumps({"v": PROTOCOL, "type": "cancel", "job": JOB, **changes}).encode()
 
 
 def raster_job(size: int, side: int, channels: str) -> bytes:
@@ -91,7 +92,7 @@ def report(text: str) -> bytes:
 
 @pytest.mark.parametrize("msg", EXAMPLES, ids=lambda msg: msg.type)
 def test_every_message_survives_the_wire(msg: m.Message) -> None:
-    assert m.from_frames(m.to_frames(msg)) == msg
+    assert from_frames(to_frames(msg)) == msg
 
 
 def test_the_examples_are_all_messages_of_the_protocol() -> None:
@@ -101,42 +102,42 @@ def test_the_examples_are_all_messages_of_the_protocol() -> None:
 
 
 def test_unknown_fields_are_ignored() -> None:
-    assert m.from_frames([header(colour="blue")]) == m.Cancel(job=JOB)
+    assert from_frames([header(colour="blue")]) == m.Cancel(job=JOB)
 
 
 def test_what_is_too_long_to_read_is_cut_and_what_is_no_text_is_replaced() -> None:
-    msg = m.from_frames(m.to_frames(m.Hello(client="\udcff.png", version="x" * 5000)))
-    assert msg == m.Hello(client="?.png", version="x" * m.MAX_TEXT)
+    msg = from_frames(to_frames(m.Hello(client="\udcff.png", version="x" * 5000)))
+    assert msg == m.Hello(client="?.png", version="x" * MAX_TEXT)
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf")])
 def test_a_number_that_is_not_finite_is_not_sent(number: float) -> None:
-    with pytest.raises(m.ProtocolError, match="not finite"):
-        m.to_frames(m.Done(job=JOB, parts=[], report={"psnr": number}))
+    with pytest.raises(ProtocolError, match="not finite"):
+        to_frames(m.Done(job=JOB, parts=[], report={"psnr": number}))
 
 
 def test_a_header_that_is_too_long_is_not_sent() -> None:
-    with pytest.raises(m.ProtocolError, match="too long"):
-        m.to_frames(m.Submit(job=JOB, kind="protect", parts=[], settings={"style": "x" * m.MAX_HEADER}))
+    with pytest.raises(ProtocolError, match="too long"):
+        to_frames(m.Submit(job=JOB, kind="protect", parts=[], settings={"style": "x" * MAX_HEADER}))
 
 
 def test_a_message_that_cannot_be_used_still_says_which_job_it_is_about() -> None:
-    with pytest.raises(m.ProtocolError) as caught:
-        m.from_frames([header(type="submit")])
+    with pytest.raises(ProtocolError) as caught:
+        from_frames([header(type="submit")])
     assert caught.value.job == JOB
 
 
 def test_a_list_of_jobs_holds_their_known_fields_only() -> None:
-    assert m.from_frames([header(type="jobs", jobs=[{**LISTED, "colour": "blue"}])]) == m.Jobs(jobs=[LISTED])
+    assert from_frames([header(type="jobs", jobs=[{**LISTED, "colour": "blue"}])]) == m.Jobs(jobs=[LISTED])
 
 
 def test_a_list_of_models_holds_their_known_fields_only() -> None:
-    assert m.from_frames([header(type="models", models=[{**MODEL, "colour": "blue"}])]) == m.Models(models=[MODEL])
+    assert from_frames([header(type="models", models=[{**MODEL, "colour": "blue"}])]) == m.Models(models=[MODEL])
 
 
 def test_another_version_is_refused_by_name() -> None:
-    with pytest.raises(m.WrongVersion, match=r"version 1 .* version 2"):
-        m.from_frames([header(v=1)])
+    with pytest.raises(WrongVersion, match=r"version 1 .* version 2"):
+        from_frames([header(v=1)])
 
 
 @pytest.mark.parametrize(
@@ -185,5 +186,5 @@ def test_another_version_is_refused_by_name() -> None:
     ],
 )
 def test_what_is_no_message_is_refused_with_a_sentence(frames: list[bytes], sentence: str) -> None:
-    with pytest.raises(m.ProtocolError, match=sentence):
-        m.from_frames(frames)
+    with pytest.raises(ProtocolError, match=sentence):
+        from_frames(frames)

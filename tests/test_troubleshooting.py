@@ -24,6 +24,7 @@ from glaze_plugin import messages as m
 from glaze_plugin.client import Client, Job
 from glaze_plugin.connection import Connection, connection_file, read_connection, write_connection
 from glaze_plugin.errors import BadInput, DaemonUnavailable, GlazeError
+from glaze_plugin.frames import PROTOCOL
 from glaze_plugin.launch import end_daemon, find_daemon
 from glaze_plugin.link import Link
 from tests.conftest import ROOT, Glaze, children, collect
@@ -63,7 +64,7 @@ def stopped(*pids: int) -> Iterator[None]:
 
 
 def stale_file(port: int) -> None:
-    write_connection(Connection("127.0.0.1", port, "0" * 64, 999_999, m.PROTOCOL, "0", 0.0))
+    write_connection(Connection("127.0.0.1", port, "0" * 64, 999_999, "0", 0.0))
 
 
 def test_every_row_has_its_test() -> None:
@@ -138,10 +139,10 @@ def test_a_foreign_program_on_the_port(greeting: bytes) -> None:
         peer.close()
 
 
-@pytest.mark.parametrize("version", [m.PROTOCOL - 1, m.PROTOCOL + 1])
+@pytest.mark.parametrize("version", [PROTOCOL - 1, PROTOCOL + 1])
 def test_a_daemon_of_another_version(glaze: Glaze, version: int) -> None:
     job = finished_job()
-    code = f"import glaze_plugin.messages as m; m.PROTOCOL = {version}; from glaze_server.daemon import main; main()"
+    code = f"import glaze_plugin.frames as f; f.PROTOCOL = {version}; from glaze_server.daemon import main; main()"
     old = subprocess.Popen([sys.executable, "-c", code])
     while (found := read_connection()) is None or found.pid != old.pid:
         time.sleep(0.05)

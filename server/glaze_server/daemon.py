@@ -15,7 +15,6 @@ import signal
 import sqlite3
 import sys
 import time
-from collections import deque
 from pathlib import Path
 from typing import IO
 
@@ -31,10 +30,12 @@ from glaze_plugin.connection import (
     write_connection,
 )
 from glaze_plugin.errors import BadInput, Cancelled, DaemonUnavailable, GlazeError
+from glaze_plugin.frames import MAX_PAYLOAD, ProtocolError, from_frames
 from glaze_plugin.launch import launch_file
 from glaze_server.downloads import Downloads
 from glaze_server.engine import artist, stock, styles
 from glaze_server.jobs import Job, Jobs, failure
+from glaze_server.outbox import Outbox
 from glaze_server.worker_messages import WORKER_USER, Pause, Paused, Ready, Run
 from glaze_server.worker_process import WorkerProcess
 from glaze_server.zap import DOMAIN, Gatekeeper
@@ -57,9 +58,7 @@ KEPT_MEMORY = 31 << 20
 RECEIVE_QUEUE = 8
 """Messages of one client that wait inside ZeroMQ; with the band size this bounds the daemon's memory."""
 SEND_QUEUE = 8
-"""The same for what goes out. What does not fit waits with us, chunks as the requests for them."""
-MAX_LATE = 1000
-"""Messages that wait with us for one client, at most."""
+"""The same for what goes out."""
 
 EXPOSED = (
     "Warning: other machines can reach this daemon, and pictures and its token travel unencrypted. "
@@ -82,17 +81,18 @@ class Daemon:
         self._router = self._context.socket(zmq.ROUTER)
         self._router.setsockopt(zmq.PLAIN_SERVER, 1)
         self._router.setsockopt(zmq.ZAP_DOMAIN, DOMAIN)
-        self._router.setsockopt(zmq.MAXMSGSIZE, m.MAX_PAYLOAD)
+        self._router.setsockopt(zmq.MAXMSGSIZE, MAX_PAYLOAD)
         self._router.setsockopt(zmq.RCVHWM, RECEIVE_QUEUE)
         self._router.setsockopt(zmq.SNDHWM, SEND_QUEUE)
         self._router.setsockopt(zmq.LINGER, 500)
         self._router.setsockopt(zmq.ROUTER_MANDATORY, 1)  # tells us when a client has gone
         port = self._router.bind_to_random_port(f"tcp://{host}")
-        self.connection = Connection(host, port, token, os.getpid(), m.PROTOCOL, __version__, time.time())
+        self.connection = Connection(host, port, token, os.getpid(), __version__, time.time())
         self._jobs = Jobs(places.state() / "jobs")
         self._worker = WorkerProcess(f"tcp://{host}:{port}", worker_token, log_file.parent / "worker.out")
+        self._outbox = Outbox(self._router, self._jobs.read)
+        self._send = self._outbox.send
         self._downloads = Downloads(self._send, log_file.parent / "download.out")
-        self._late: dict[bytes, deque[m.Message]] = {}
         self._worker_route: bytes | None = None
         self._ready: Ready | None = None
         self._running: Job | None = None
@@ -110,12 +110,12 @@ class Daemon:
         poller.register(self._gate.socket, zmq.POLLIN)
         poller.register(self._router, zmq.POLLIN)
         while not self._stopping:
-            events = dict(poller.poll(RETRY_MS if self._late else POLL_MS))
+            events = dict(poller.poll(RETRY_MS if self._outbox.late else POLL_MS))
             if self._gate.socket in events:
                 self._gate.answer()
             if self._router in events:
                 self._receive()
-            self._send_late()
+            self._outbox.send_late()
             self._downloads.step()
             self._watch_worker()
             self._start_next()
@@ -146,7 +146,7 @@ class Daemon:
         peer = route.bytes
         msg: m.Message | None = None
         try:
-            msg = m.from_frames([frame.buffer for frame in rest])
+            msg = from_frames([frame.buffer for frame in rest])
             if user == WORKER_USER:
                 self._from_worker(peer, msg)
             else:
@@ -175,42 +175,6 @@ class Daemon:
                 self._end(known, failure(job, error))
             return
         self._send(peer, m.Refused(code=error.code, sentence=error.sentence, remedy=error.remedy, job=job))
-
-    def _send(self, peer: bytes | None, msg: m.Message) -> bool:
-        """Send to one peer, later where it is slow to read; whether it is still there. A Fetch stands for its chunk."""
-        if peer is None:
-            return False
-        trouble = zmq.EAGAIN if peer in self._late else self._send_now(peer, msg)
-        if trouble == zmq.EAGAIN and not isinstance(msg, (m.Progress, m.Preview, m.Tick)):
-            late = self._late.setdefault(peer, deque())
-            if len(late) < MAX_LATE:
-                late.append(msg)
-        return trouble != zmq.EHOSTUNREACH
-
-    def _send_now(self, peer: bytes, msg: m.Message) -> int:
-        """0, zmq.EAGAIN for a peer that is slow to read, or zmq.EHOSTUNREACH for one that has gone."""
-        if isinstance(msg, m.Fetch):
-            msg = m.Chunk(job=msg.job, part=msg.part, offset=msg.offset, payload=self._jobs.read(msg))
-        try:
-            self._router.send_multipart([peer, *m.to_frames(msg)], zmq.NOBLOCK)
-        except zmq.ZMQError as error:
-            if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
-                raise
-            return error.errno
-        return 0
-
-    def _send_late(self) -> None:
-        """Try again what was too much for the peers that it is for."""
-        for peer, late in list(self._late.items()):
-            while late:
-                try:
-                    if self._send_now(peer, late[0]) == zmq.EAGAIN:
-                        break
-                except (GlazeError, OSError) as error:
-                    log.info("a chunk is no longer there: %s", error)
-                late.popleft()
-            else:
-                del self._late[peer]
 
     def _from_client(self, peer: bytes, msg: m.Message) -> None:
         if self._downloads.take(peer, msg):
@@ -241,7 +205,7 @@ class Daemon:
                 self._send(peer, m.Goodbye())
                 self.stop()
             case _:
-                raise m.ProtocolError(f"A client does not send {msg.type} messages.")
+                raise ProtocolError(f"A client does not send {msg.type} messages.")
 
     def _own(self, peer: bytes, id: str) -> Job:
         """The job, which the client has submitted or watches. Raises BadInput where it is unknown or another's."""

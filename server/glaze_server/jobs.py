@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 
 from glaze_plugin import messages as m
 from glaze_plugin.errors import BadInput, GlazeError
+from glaze_plugin.frames import MAX_PAYLOAD, PROTOCOL, ProtocolError, from_frames, to_frames
 from glaze_plugin.messages import Done, Failed, Fetch, Part, Progress, Submit, Upload
 from glaze_plugin.places import private
 
@@ -154,7 +155,7 @@ class Jobs:
                 if job.unsettled and not all(_bytes_of(file) == size for file, size in job.results()):
                     job.state, job.end = "waiting", None  # the power failed before the result was on the disk
                 yield job
-            except m.ProtocolError as error:
+            except ProtocolError as error:
                 log.warning("job %s was written by another version and is left aside: %s", id, error)
                 if self.now() - submitted > KEPT_SECONDS:
                     self._try_to_record("DELETE FROM jobs WHERE id = ?", (id,))  # and its folder with it, below
@@ -349,7 +350,7 @@ class Jobs:
             raise BadInput("band_size", f"{part.name} is shorter than that.")
         with open(job.folder / "out" / part.name, "rb") as file:
             file.seek(fetch.offset)
-            return file.read(min(fetch.length, m.MAX_PAYLOAD))
+            return file.read(min(fetch.length, MAX_PAYLOAD))
 
     def forget(self, job: str) -> None:
         """Drop an ended job and its result."""
@@ -379,7 +380,7 @@ def _sync(path: Path) -> None:
 
 
 def _bytes(msg: m.Message) -> bytes:
-    return bytes(m.to_frames(msg)[0])
+    return bytes(to_frames(msg)[0])
 
 
 def _bytes_of(file: Path) -> int:
@@ -392,12 +393,12 @@ def _bytes_of(file: Path) -> int:
 def _message(data: bytes, kind: type[M] | tuple[type[M], ...]) -> M:
     """The message in a record. One that another version wrote is read as far as this version can."""
     try:
-        header = {**json.loads(data), "v": m.PROTOCOL}
+        header = {**json.loads(data), "v": PROTOCOL}
     except (ValueError, TypeError):
-        raise m.ProtocolError("A record is not JSON.") from None
-    msg = m.from_frames([json.dumps(header).encode()])
+        raise ProtocolError("A record is not JSON.") from None
+    msg = from_frames([json.dumps(header).encode()])
     if not isinstance(msg, kind):
-        raise m.ProtocolError(f"A record holds a {msg.type} message.")
+        raise ProtocolError(f"A record holds a {msg.type} message.")
     return msg
 
 

@@ -20,6 +20,7 @@ import zmq
 
 from glaze_plugin import messages as m
 from glaze_plugin.errors import Cancelled, GlazeError
+from glaze_plugin.frames import from_frames, to_frames
 from glaze_plugin.raster import RasterFormat
 from glaze_server import worker_messages as w
 from glaze_server.engine.progress import Paused
@@ -46,10 +47,10 @@ class Conversation:
         self._started = self._reported = 0.0
 
     def receive(self) -> m.Message:
-        return m.from_frames(self._socket.recv_multipart())
+        return from_frames(self._socket.recv_multipart())
 
     def send(self, msg: m.Message) -> None:
-        self._socket.send_multipart(m.to_frames(msg))
+        self._socket.send_multipart(to_frames(msg))
 
     def begin(self, job: str) -> None:
         self.job = job

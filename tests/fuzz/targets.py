@@ -30,6 +30,7 @@ from glaze_plugin import messages as m
 from glaze_plugin.client import Client
 from glaze_plugin.connection import CLIENT_USER, Connection
 from glaze_plugin.errors import DaemonUnavailable, GlazeError
+from glaze_plugin.frames import MAX_BYTES, MAX_HEADER, ProtocolError, from_frames, to_frames
 from glaze_plugin.link import Link
 from glaze_plugin.models import models, pull, size_words
 from glaze_plugin.raster import Raster, RasterFormat
@@ -96,19 +97,19 @@ class Listener:
 
 def messages(data: bytes) -> None:
     """Frames of either side, the worker's included: a message that comes back unchanged, or a ProtocolError."""
-    with suppress(m.ProtocolError):
-        check(m.from_frames(frames_of(data)))
+    with suppress(ProtocolError):
+        check(from_frames(frames_of(data)))
 
 
 def check(msg: m.Message) -> None:
     """Raise unless a message that was let in is harmless and can be sent on."""
-    frames = m.to_frames(msg)
-    assert len(frames[0]) <= m.MAX_HEADER
-    assert m.from_frames(frames) == msg
+    frames = to_frames(msg)
+    assert len(frames[0]) <= MAX_HEADER
+    assert from_frames(frames) == msg
     json.loads(bytes(frames[0]), parse_constant=never)
     show(msg)
     parts = getattr(msg, "parts", [])
-    assert sum(part.size for part in parts) < m.MAX_BYTES
+    assert sum(part.size for part in parts) < MAX_BYTES
     for part in parts:
         assert not part.raster or part.raster.size == part.size
     for name in (*(part.name for part in parts), getattr(msg, "part", "a")):
@@ -189,7 +190,7 @@ class Router:
         ]
 
     def send_multipart(self, frames: list[m.Frame], _: int) -> None:
-        answer = m.from_frames(frames[1:])
+        answer = from_frames(frames[1:])
         assert getattr(answer, "code", "") != "daemon_fault"
 
 
@@ -212,7 +213,7 @@ def a_daemon() -> Daemon:
     with mock.patch.dict(os.environ, GLAZE_HOME=home), open(Path(home) / "lock", "w+", encoding="utf-8") as held:
         one = Daemon(Path(home) / "daemon.log", held)
     one._context.destroy(0)
-    one._router = cast(Any, Router())
+    one._router = one._outbox._router = cast(Any, Router())
     one._jobs._records.execute("PRAGMA synchronous = OFF")
     return one
 
@@ -314,7 +315,7 @@ def hostile(pieces: list[bytes]) -> Iterator[Link]:
         mock.patch.object(client_module, "Search", Nowhere),
         mock.patch.object(client_module, "POLL_SECONDS", 0),
         mock.patch.object(uuid, "uuid4", return_value=uuid.UUID(JOB)),
-        closing(Heard(Connection(host, port, "0" * 64, 1, m.PROTOCOL, "", 0.0), server, pieces)) as link,
+        closing(Heard(Connection(host, port, "0" * 64, 1, "", 0.0), server, pieces)) as link,
     ):
         yield link
 

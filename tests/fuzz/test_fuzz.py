@@ -22,6 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from glaze_plugin import messages as m
+from glaze_plugin.frames import MAX_REAL, MAX_WHOLE, PROTOCOL
 from glaze_plugin.raster import CHANNEL_ORDERS, SAMPLE_BYTES, RasterFormat
 from tests.conftest import ROOT
 from tests.fuzz.targets import CORPUS, JOB, TALKS, TARGETS, check
@@ -80,8 +81,8 @@ layouts = st.builds(RasterFormat, sides, sides, st.sampled_from(CHANNEL_ORDERS),
 parts = st.builds(m.Part, names, st.integers(0, 9)) | st.builds(
     lambda name, layout: m.Part(name, layout.size, layout), names, layouts
 )
-whole = st.integers(0, 9) | st.integers(0, m.MAX_WHOLE - 1)
-real = st.floats(0, m.MAX_REAL, exclude_max=True)
+whole = st.integers(0, 9) | st.integers(0, MAX_WHOLE - 1)
+real = st.floats(0, MAX_REAL, exclude_max=True)
 plain = st.recursive(
     st.none() | st.booleans() | whole | real | st.text(max_size=9),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
@@ -131,7 +132,7 @@ right_messages = st.sampled_from([*m.REGISTRY.values()]).flatmap(right)
 
 def line(msg: m.Message, **changes: Any) -> bytes:
     """A message as the targets read it; what is changed need not be of its type, nor JSON as it should be."""
-    header = {"v": m.PROTOCOL, "type": msg.type, **vars(msg), **changes}
+    header = {"v": PROTOCOL, "type": msg.type, **vars(msg), **changes}
     payload = header.pop("payload", None)
     text = json.dumps(header, default=asdict).encode()
     return text if payload is None else text + b"\0" + payload

@@ -10,7 +10,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from glaze_plugin.messages import BAND, MAX_PAYLOAD
+from glaze_plugin.frames import MAX_PAYLOAD
+from glaze_plugin.messages import BAND
 from glaze_plugin.raster import RasterFormat, Rectangle
 from glaze_plugin.samples import moved
 
