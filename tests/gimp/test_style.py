@@ -67,7 +67,7 @@ def test_it_is_changed_and_forgotten(gimp: Gimp, dialog: str) -> None:
 
 
 def test_the_first_picture_chooses_it(gimp: Gimp, dialog: str) -> None:
-    gimp.key(dialog, "alt+q", "Home", "alt+g")
+    gimp.key(dialog, "alt+n", "Home", "alt+q", "Home", "alt+g")
     gimp.window(f"{DIALOG} – finished", SECONDS)
     kept = artist.known()
     assert kept and kept.chosen == FIRST

@@ -53,6 +53,7 @@ class Window:
         self.models: ModelsWindow | None = None
         self.client = Client(CLIENT, ahead=AHEAD)
         self._status: Status | None = None
+        self._asked: object = None
         self._watch = self._steps = 0
         self._watched: tuple[int, bool] = (-1, False)
         self._busy = False
@@ -281,9 +282,10 @@ class Window:
             text = said(client.error)
         elif client.words:
             text = tr(client.words)
+        elif client.link is None:
+            text = tr("Looking for the engine …")
         else:
-            known = self._status if client.link else None
-            text = TEXTS.engine_words(known) if known else tr("Looking for the engine …")
+            text = TEXTS.engine_words(self._status) if self._status else ""
         self.engine.set_text(text)
         troubled = self._unusable or client.error is not None
         self.retry.set_label(tr("_Restart the engine") if self._unusable else tr("_Try again"))
@@ -296,7 +298,9 @@ class Window:
         self._status = status
 
     def _tick(self) -> bool:
-        if self._steps % STATUS_STEPS == 0 and self.client.link:
+        link = self.client.link
+        if link and (link is not self._asked or self._steps % STATUS_STEPS == 0):
+            self._asked = link
             self.client.ask(AskStatus(), Status, self._heard)
         self._steps += 1
         if self.models:

@@ -83,7 +83,7 @@ def load(name: str) -> Encoder:
         raise BadInput(
             "missing_weights",
             f"The weights of the encoder {name!r} are not on this computer.",
-            f"Run `glaze models pull {name}`, or put them into {places.models()}."
+            f"`glaze models pull {name}` or “Get models…” downloads them; or put them into {places.models()}."
             if model.repository
             else f"Put {model.by_hand[0].name} from {model.source} into {places.models()}.",
         )
