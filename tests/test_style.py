@@ -60,7 +60,7 @@ def test_a_style_is_set_listed_reset_and_chosen_by_the_next_picture(glaze: Glaze
     with Client.connect("tests") as client:
         status = client.status()
     assert (status.style, status.chosen) == ("etching", "set") and "etching" in status.styles
-    assert "target style  etching" in glaze("daemon", "status").stdout
+    assert "target style etching" in glaze("daemon", "status").stdout
     assert "Painters: embedded" in glaze("style", "list").stdout
     assert glaze("style", "reset", "--json").stdout == "null\n"
     assert glaze("style", "show").stdout.startswith("No target style is kept")
