@@ -53,7 +53,7 @@ class Window:
         self.models: ModelsWindow | None = None
         self.client = Client(CLIENT, ahead=AHEAD)
         self._status: Status | None = None
-        self._asked: object = None
+        self._greeted: object = None
         self._watch = self._steps = 0
         self._watched: tuple[int, bool] = (-1, False)
         self._busy = False
@@ -299,8 +299,8 @@ class Window:
 
     def _tick(self) -> bool:
         link = self.client.link
-        if link and (link is not self._asked or self._steps % STATUS_STEPS == 0):
-            self._asked = link
+        if link and (link is not self._greeted or self._steps % STATUS_STEPS == 0):
+            self._greeted = link
             self.client.ask(AskStatus(), Status, self._heard)
         self._steps += 1
         if self.models:
