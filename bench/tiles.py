@@ -49,7 +49,7 @@ def one(side: int) -> None:
     for length in (96, side):
         clean = picture(length, length, 0.0)
         subject = Subject(clean, None, picture(length, length, 1.0), jnd.room(clean, None))
-        delta = optimise(subject, [encoder], Quality(1, 1, 1), Budget(), 0, lambda _: None)
+        delta = optimise(subject, [encoder], Quality(1, 1), Budget(), 0, lambda _: None)
         Eye(clean).judge(clean + delta)
         found.append(peak())
     print(found[1] - found[0])

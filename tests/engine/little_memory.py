@@ -28,7 +28,7 @@ def cloak(side: int) -> list[str]:
     """The notes of one step over a picture of side × side px."""
     room = torch.full((1, 1, side, side), 0.05)
     subject, compute = Subject(waves(side, side), None, waves(side, side, 0.7), room), Compute()
-    delta = optimise(subject, [encoders.load("embedded")], Quality(1, 1, 1), Budget(), 0, nothing, None, compute)
+    delta = optimise(subject, [encoders.load("embedded")], Quality(1, 1), Budget(), 0, nothing, None, compute)
     assert delta.isfinite().all() and delta.any()
     return compute.notes
 

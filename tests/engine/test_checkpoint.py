@@ -42,7 +42,7 @@ def run(
         if calls == stop_at:
             raise reason or Killed
 
-    quality = Quality(iterations=8, renditions=2, looks=2)
+    quality = Quality(iterations=8, looks=2)
     return optimise(subject(clear), [encoders.load("embedded")], quality, Budget(), 5, step, Checkpoint(file)), calls
 
 

@@ -21,7 +21,7 @@ from glaze_server.engine.settings import QUALITIES, Quality
 from glaze_server.engine.transfer import transfer
 from tests.engine.conftest import nothing, refusal, signs, waves
 
-QUICK = Quality(iterations=3, renditions=2, looks=2)
+QUICK = Quality(iterations=3, looks=2)
 
 Scene = Callable[[int, int], Tensor]
 
@@ -47,7 +47,7 @@ def test_delta_stays_inside_its_room(subject: Subject, embedded: Encoder) -> Non
     room = subject.room.clone()
     room[..., :40] = 0
     masked = Subject(subject.colour, None, subject.target, room)
-    delta = optimise(masked, [embedded], Quality(iterations=12, renditions=1, looks=4), Budget(), 0, nothing)
+    delta = optimise(masked, [embedded], Quality(iterations=12, looks=4), Budget(), 0, nothing)
     assert delta.shape == subject.colour.shape
     assert (delta.abs() <= room + 1e-6).all()
     assert not delta[..., :40].any()
@@ -122,7 +122,7 @@ def test_step_is_called_after_each_iteration_and_may_stop_it(subject: Subject, e
 
 def test_the_strength_of_the_budget_holds_the_cloak_back(subject: Subject, embedded: Encoder) -> None:
     """In the same room, a cloak that may be seen less is seen less."""
-    quality, eye = Quality(iterations=16, renditions=1, looks=2), Eye(subject.colour)
+    quality, eye = Quality(iterations=16, looks=2), Eye(subject.colour)
     ample, strict = (
         eye.judge(subject.seen(optimise(subject, [embedded], quality, budget, 0, nothing)))
         for budget in (Budget(), Budget().scaled(0.5))
@@ -157,27 +157,31 @@ def test_the_gradient_is_the_slope_of_the_relative_distance(
 ) -> None:
     """At the picture itself and half-way to its target, where the distance is less and its slope the same."""
     here = share * (subject.target - subject.colour)
-    gradient = Objective(subject, [pooled], Compute()).gradient(here, rendition, WHITE)
+    distance, gradient = Objective(subject, [pooled], Compute()).gradient(here, rendition, WHITE)
     assert gradient.shape == subject.colour.shape
-    assert distance_of(pooled, subject, rendition, here) == pytest.approx(1 - share, abs=0.05)
+    assert distance == pytest.approx(distance_of(pooled, subject, rendition, here), rel=1e-5)
+    assert distance == pytest.approx(1 - share, abs=0.05)
     slope = slope_along(gradient, lambda change: distance_of(pooled, subject, rendition, here + change))
     assert slope == pytest.approx(float(gradient.norm()), rel=1e-2)
 
 
 def test_the_gradient_of_a_compressed_rendition_points_towards_its_target(subject: Subject, pooled: Encoder) -> None:
     rendition = Rendition(1.0, (3, 5), jpeg=True)
-    gradient = Objective(subject, [pooled], Compute()).gradient(torch.zeros(()), rendition, WHITE)
+    _, gradient = Objective(subject, [pooled], Compute()).gradient(torch.zeros(()), rendition, WHITE)
     slope = slope_along(gradient, lambda change: distance_of(pooled, subject, rendition, change), 0.5)
     assert slope > 0.3 * float(gradient.norm())
 
 
-def test_the_gradient_is_the_mean_over_the_encoders(subject: Subject, embedded: Encoder, pooled: Encoder) -> None:
+def test_distance_and_gradient_are_the_mean_over_the_encoders(
+    subject: Subject, embedded: Encoder, pooled: Encoder
+) -> None:
     zero, rendition = torch.zeros_like(subject.colour), Rendition()
     both, *each = (
         Objective(subject, encoders, Compute()).gradient(zero, rendition, WHITE)
         for encoders in ([embedded, pooled], [embedded], [pooled])
     )
-    torch.testing.assert_close(both, (each[0] + each[1]) / 2)
+    torch.testing.assert_close(both[1], (each[0][1] + each[1][1]) / 2)
+    assert both[0] == pytest.approx((each[0][0] + each[1][0]) / 2)
 
 
 def test_the_relative_distance_does_not_depend_on_an_encoders_units(subject: Subject) -> None:
@@ -187,7 +191,7 @@ def test_the_relative_distance_does_not_depend_on_an_encoders_units(subject: Sub
         network = nn.Conv2d(3, 3, 8, 8, groups=3, bias=False)
         nn.init.constant_(network.weight, gain / 64)
         encoder = Encoder("loud", network)
-        gradients.append(Objective(subject, [encoder], Compute()).gradient(torch.zeros(()), Rendition(), WHITE))
+        gradients.append(Objective(subject, [encoder], Compute()).gradient(torch.zeros(()), Rendition(), WHITE)[1])
     for gradient in gradients[1:]:
         torch.testing.assert_close(gradient, gradients[0], rtol=1e-3, atol=1e-8)
 
@@ -272,8 +276,8 @@ def test_a_cloak_that_has_reached_its_target_stays_a_cloak(pooled: Encoder) -> N
     """The slope of the distance is not defined there."""
     x = waves(64, 64)
     near = Subject(x, None, (x + 0.02 * signs(x.shape)).clamp(0, 1), torch.full((1, 1, 64, 64), 0.06))
-    gradient = Objective(near, [pooled], Compute()).gradient(near.target - x, Rendition(), WHITE)
+    _, gradient = Objective(near, [pooled], Compute()).gradient(near.target - x, Rendition(), WHITE)
     assert gradient.isfinite().all()
-    delta = optimise(near, [pooled], Quality(8, 1, 4), Budget(), 0, nothing)
+    delta = optimise(near, [pooled], Quality(8, 4), Budget(), 0, nothing)
     assert delta.isfinite().all()
     assert (delta.abs() <= 0.06 + 1e-6).all()

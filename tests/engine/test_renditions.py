@@ -9,7 +9,17 @@ import torch
 
 from glaze_server.engine import survival
 from glaze_server.engine.jpeg import jpeg
-from glaze_server.engine.renditions import JPEG_QUALITY, LEAST_HALF, LEAST_SMALLER, SHIFTS, Deck, Rendition
+from glaze_server.engine.renditions import (
+    JPEG_QUALITY,
+    LEAST_HALF,
+    LEAST_SMALLER,
+    SHARES,
+    SHIFTS,
+    TURN,
+    Deck,
+    Kind,
+    Rendition,
+)
 from tests.engine.conftest import waves
 
 # Placing and damage
@@ -40,23 +50,70 @@ def test_only_a_compressed_rendition_is_damaged() -> None:
     assert torch.equal(Rendition(jpeg=True).damaged(x), jpeg(x, JPEG_QUALITY))
 
 
+def test_the_grid_of_a_compressed_rendition_is_the_pictures_own() -> None:
+    """What is cut off afterwards moves the encoder's grid and not JPEG's."""
+    x = waves(64, 80)
+    whole = jpeg(x, JPEG_QUALITY)[..., 6:, 2:]
+    rendition = Rendition(1.0, (6, 2), jpeg=True)
+    seen = rendition.damaged(rendition.placed(x))
+    inner = (..., slice(16, None), slice(16, None))  # the blocks at the cut know nothing of what lay beyond it
+    torch.testing.assert_close(seen[inner], whole[inner], atol=1e-5, rtol=0)
+    assert (jpeg(x[..., 6:, 2:], JPEG_QUALITY) - whole)[inner].abs().max() > 0.02
+
+
 # Drawing
 
+Hand = list[tuple[Rendition, float]]
 
-def drawn(shorter: int, count: int, seed: int = 0, times: int = 50) -> list[list[Rendition]]:
+
+def drawn(shorter: int, seed: int = 0, steps: int = 50) -> list[Hand]:
     deck, dice = Deck(shorter), random.Random(seed)
-    return [deck.draw(dice, count) for _ in range(times)]
+    return [deck.draw(dice, step) for step in range(steps)]
 
 
-@pytest.mark.parametrize("shorter", [32, 63, 64, 600, 2000])
-def test_the_first_is_always_the_full_size_and_there_are_never_more_than_asked_for(shorter: int) -> None:
-    for count in (1, 2, 3, 4, 9):
-        for hand in drawn(shorter, count):
-            assert 1 <= len(hand) <= count
-            assert (hand[0].scale, hand[0].jpeg) == (1.0, False)
-            assert all(one.shift in SHIFTS for one in hand)
-            if count > 2:
-                assert any(one.jpeg for one in hand)
+def weights(hands: list[Hand]) -> dict[tuple[bool, bool], float]:
+    """Kind (smaller, compressed) → the mean of what it counts in a step."""
+    total: dict[tuple[bool, bool], float] = {}
+    for one, weight in (pair for hand in hands for pair in hand):
+        kind = one.scale < 1, one.jpeg
+        total[kind] = total.get(kind, 0) + weight / len(hands)
+    return total
+
+
+def test_the_full_size_and_its_jpeg_take_turns_and_the_smaller_ones_always_come() -> None:
+    for step, hand in enumerate(drawn(64)):
+        kinds = [(one.scale < 1, one.jpeg) for one, _ in hand]
+        assert kinds == [(False, step // TURN % 2 == 1), (True, False), (True, True)]
+        assert all(one.shift in SHIFTS for one, _ in hand)
+    assert {one.shift for hand in drawn(64) for one, _ in hand} == set(SHIFTS)
+
+
+def test_over_all_turns_each_kind_counts_its_share() -> None:
+    assert weights(drawn(64, steps=4 * TURN)) == pytest.approx(SHARES)
+
+
+def test_without_smaller_ones_the_others_count_more() -> None:
+    found = weights(drawn(63, steps=4 * TURN))
+    assert set(found) == {(False, False), (False, True)}
+    assert sum(found.values()) == pytest.approx(1)
+
+
+def test_the_kind_that_least_is_reached_on_counts_most() -> None:
+    deck, dice = Deck(64), random.Random(0)
+    for step in range(40):
+        for one, _ in deck.draw(dice, step):
+            deck.note(one, 0.9 if one.jpeg and one.scale < 1 else 0.7)
+    found = weights([deck.draw(dice, step) for step in range(2 * TURN)])
+    assert sum(found.values()) == pytest.approx(1)
+    assert found[True, True] / found[True, False] > 4 * SHARES[Kind(True, True)] / SHARES[Kind(True, False)]
+
+
+def test_a_deck_is_taken_up_again() -> None:
+    first, second = Deck(64), Deck(64)
+    first.note(Rendition(0.5, (0, 0), jpeg=True), 0.6)
+    assert first.draw(random.Random(1), 0) != second.draw(random.Random(1), 0)
+    second.load(first.facts())
+    assert first.draw(random.Random(1), 0) == second.draw(random.Random(1), 0)
 
 
 def test_a_picture_has_the_smaller_renditions_of_which_enough_is_left() -> None:
@@ -68,38 +125,23 @@ def test_a_picture_has_the_smaller_renditions_of_which_enough_is_left() -> None:
         (700, {1.0, 0.5, 0.375}),
         (1024, {1.0, 0.5, 0.375, 0.25}),
     ):
-        seen = {one.scale for hand in drawn(shorter, 4) for one in hand}
+        seen = {one.scale for hand in drawn(shorter) for one, _ in hand}
         assert seen == scales
         assert all(shorter * scale >= (LEAST_HALF if scale == 0.5 else LEAST_SMALLER) for scale in seen - {1.0})
 
 
-def test_four_renditions_are_of_four_kinds_and_every_shift_comes() -> None:
-    hands = drawn(64, 4)
-    for hand in hands:
-        kinds = {(one.scale, one.jpeg) for one in hand}
-        assert kinds == {(1.0, False), (0.5, True), (0.5, False), (1.0, True)}
-    assert {one.shift for hand in hands for one in hand} == set(SHIFTS)
-
-
 def test_half_the_size_comes_more_often_than_any_smaller_one() -> None:
-    smaller = [one.scale for hand in drawn(1024, 3, times=200) for one in hand if one.scale < 1]
+    smaller = [one.scale for hand in drawn(1024, steps=200) for one, _ in hand if one.scale < 1]
     assert smaller.count(0.5) > 1.5 * max(smaller.count(0.375), smaller.count(0.25))
     assert min(smaller.count(0.375), smaller.count(0.25)) > 0.15 * len(smaller)
 
 
-def test_two_renditions_of_a_picture_are_its_full_size_and_a_smaller_one_where_there_is_one() -> None:
-    for full, other in drawn(64, 2):
-        assert (full.scale, other.scale, other.jpeg) == (1.0, 0.5, False)
-    for full, other in drawn(63, 2):
-        assert (full.scale, other.scale, other.jpeg) == (1.0, 1.0, True)
-
-
 def test_the_same_dice_draw_the_same() -> None:
-    assert drawn(64, 3, 5) == drawn(64, 3, 5)
-    assert drawn(64, 3, 5) != drawn(64, 3, 6)
+    assert drawn(64, 5) == drawn(64, 5)
+    assert drawn(64, 5) != drawn(64, 6)
 
 
 def test_no_rendition_of_the_smallest_picture_is_empty() -> None:
-    for hand in drawn(32, 3):
-        for one in hand:
+    for hand in drawn(32):
+        for one, _ in hand:
             assert min(one.damaged(one.placed(waves(32, 32))).shape[-2:]) >= 25

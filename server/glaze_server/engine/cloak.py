@@ -2,8 +2,9 @@
 
 Glaze (Shan et al., USENIX Security 2023), equation 1: δ moves the encoder's view of the picture to that of its
 style-transferred target while it stays invisible. Solved here over several renditions of the picture (smaller, shifted,
-compressed), by signed steps with momentum inside a box that follows the eye (just-noticeable difference), while
-Lagrange multipliers hold each part of the visual budget near its limit.
+compressed), of which the one counts most on which least is reached, by signed steps with momentum inside a box that
+follows the eye (just-noticeable difference), while Lagrange multipliers hold each part of the visual budget near its
+limit.
 """
 
 from __future__ import annotations
@@ -77,11 +78,11 @@ class Objective:
         self._referred = compute.device
         self._references: dict[tuple[int, Rendition, tuple[float, float]], tuple[Tensor, float]] = {}
 
-    def gradient(self, delta: Tensor, rendition: Rendition, background: tuple[float, float]) -> Tensor:
-        """Gradient with respect to δ, mean over the encoders, shaped like δ."""
+    def gradient(self, delta: Tensor, rendition: Rendition, background: tuple[float, float]) -> tuple[float, Tensor]:
+        """The distance and its gradient with respect to δ, shaped like δ; mean over the encoders."""
         delta = delta.detach().requires_grad_()
         view = rendition.placed(self._subject.seen(delta, background))
-        pull = torch.zeros_like(view)
+        pull, left = torch.zeros_like(view), 0.0
         for number, encoder in enumerate(self._encoders):
             goal, start = self._reference(number, rendition, background)
             unit = start / math.sqrt(goal.numel())
@@ -90,8 +91,9 @@ class Objective:
             )
             distance = math.sqrt(max(squared * unit, TINY * start**2))
             pull += slope * (unit / (2 * distance * start) / len(self._encoders))
+            left += distance / start / len(self._encoders)
         (result,) = torch.autograd.grad(view, delta, pull)
-        return result
+        return left, result
 
     def _reference(self, number: int, rendition: Rendition, background: tuple[float, float]) -> tuple[Tensor, float]:
         """The target's latent, and how far the picture's is from it."""
@@ -155,22 +157,24 @@ def optimise(
     length = STEP * (STEP_ITERATIONS / quality.iterations) ** 0.25 * float(subject.room.max())
     done = 0
     saved = checkpoint.load()
-    if saved and "multipliers" in saved[1]:  # an older version's is begun anew
+    if saved and "left" in saved[1]:  # an older version's is begun anew
         tensors, facts = saved
         compute.resume(facts["compute"])
         delta, velocity = (tensors[name].to(subject.colour) for name in ("delta", "velocity"))
         done = facts["done"]
         restraints.load(facts["multipliers"])
+        deck.load(facts["left"])
         version, words, gauss = facts["dice"]
         dice.setstate((version, tuple(words), gauss))
         for _ in range(done):
             step(delta.cpu())
     for iteration in range(done, quality.iterations):
         background = BACKGROUNDS[iteration % len(BACKGROUNDS)]
-        drawn = deck.draw(dice, quality.renditions)
         slope = restraints.gradient(delta, subject.seen, iteration)
-        for one in drawn:
-            slope += objective.gradient(delta, one, background) / len(drawn)
+        for rendition, weight in deck.draw(dice, iteration):
+            left, pull = objective.gradient(delta, rendition, background)
+            deck.note(rendition, left)
+            slope += weight * pull
         velocity = MOMENTUM * velocity + slope / slope.abs().mean().clamp_min(1e-20)
         rate = 0.5 * (1 + math.cos(math.pi * iteration / quality.iterations))
         delta -= length * rate * velocity.sign()
@@ -180,6 +184,7 @@ def optimise(
         facts = {
             "done": iteration + 1,
             "multipliers": restraints.facts(),
+            "left": deck.facts(),
             "dice": dice.getstate(),
             "compute": compute.facts(),
         }

@@ -5,9 +5,13 @@ What happens online is a smaller size, another grid and JPEG; every rendition he
 
 from __future__ import annotations
 
+import math
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+import torch.nn.functional as F
 from torch import Tensor
 
 from glaze_server.engine.jpeg import jpeg
@@ -24,9 +28,29 @@ SHIFTS = ((0, 0), (3, 5), (6, 2), (5, 7))
 """Rows and columns cut off, so that the cloak does not hang on the encoder's 8 px grid."""
 
 
+class Kind(NamedTuple):
+    """What survives differently."""
+
+    smaller: bool
+    compressed: bool
+
+
+SHARES = {Kind(False, False): 0.35, Kind(False, True): 0.2, Kind(True, False): 0.15, Kind(True, True): 0.3}
+"""Of the objective, as long as the cloak does equally well on all."""
+HARDER = 8.0
+"""By how much the logarithm of a kind's share grows with what is left of its relative distance."""
+MEMORY = 0.3
+"""The share of the last step in what is remembered of that."""
+TURN = 2
+"""Steps for which the full size is seen before its JPEG is."""
+
+
 @dataclass(frozen=True)
 class Rendition:
-    """scale: of both sides. shift: rows and columns cut off after it. jpeg: compressed in the end."""
+    """scale: of both sides. shift: rows and columns cut off in the end. jpeg: compressed before that.
+
+    So JPEG's grid is the picture's own, as it is of what a site recompresses, wherever the encoder's grid falls.
+    """
 
     scale: float = 1.0
     shift: tuple[int, int] = (0, 0)
@@ -37,27 +61,48 @@ class Rendition:
         return resize(x, self.scale)[..., self.shift[0] :, self.shift[1] :]
 
     def damaged(self, x: Tensor) -> Tensor:
-        """What is done window by window: x as it will be seen, of the same shape."""
-        return jpeg(x, JPEG_QUALITY) if self.jpeg else x
+        """What is done window by window: x, placed, as it will be seen, of the same shape."""
+        if not self.jpeg:
+            return x
+        top, left = self.shift
+        return jpeg(F.pad(x, (left, 0, top, 0), mode="replicate"), JPEG_QUALITY)[..., top:, left:]
 
 
 class Deck:
-    """What renditions are drawn from for one picture. shorter: its shorter side, px."""
+    """What renditions are drawn from for one picture, and how far the cloak has come on each kind of them.
+
+    shorter: the picture's shorter side, px.
+    """
 
     def __init__(self, shorter: int) -> None:
         halves = [HALF, HALF] if shorter * HALF >= LEAST_HALF else []
         self._smaller = halves + [scale for scale in SMALLER if shorter * scale >= LEAST_SMALLER]
+        self._left = {kind: 1.0 for kind in SHARES if self._smaller or not kind.smaller}
 
-    def draw(self, dice: random.Random, count: int) -> list[Rendition]:
-        """At first the full size, which everything starts from. Two: also a smaller one. More: also a small JPEG,
-        which a cloak survives least, and any other."""
-        kinds = [FULL, COMPRESSED]
-        if self._smaller:
-            kinds = [FULL, SMALL] if count == 2 else [FULL, SMALL_COMPRESSED, *dice.sample([SMALL, COMPRESSED], 2)]
+    def draw(self, dice: random.Random, step: int) -> list[tuple[Rendition, float]]:
+        """What step number `step` sees, and how much each counts: the full size and its JPEG in turns, and always the
+        smaller ones, which cost little."""
+        pull = {kind: SHARES[kind] * math.exp(HARDER * left) for kind, left in self._left.items()}
+        total = sum(pull.values())
+        turn = step // TURN % 2 == 1
         return [
-            Rendition(dice.choice(self._smaller) if smaller else 1.0, dice.choice(SHIFTS), compressed)
-            for smaller, compressed in kinds[:count]
+            (self._rendition(kind, dice), pull[kind] / total * (1 if kind.smaller else 2))
+            for kind in self._left
+            if kind.smaller or kind.compressed == turn
         ]
 
+    def _rendition(self, kind: Kind, dice: random.Random) -> Rendition:
+        scale = dice.choice(self._smaller) if kind.smaller else 1.0
+        return Rendition(scale, dice.choice(SHIFTS), kind.compressed)
 
-FULL, SMALL, COMPRESSED, SMALL_COMPRESSED = (False, False), (True, False), (False, True), (True, True)
+    def note(self, rendition: Rendition, left: float) -> None:
+        """Take in what is left of the relative distance of a rendition that was drawn."""
+        kind = Kind(rendition.scale < 1, rendition.jpeg)
+        self._left[kind] += MEMORY * (left - self._left[kind])
+
+    def facts(self) -> list[float]:
+        """Its state, for `load`."""
+        return list(self._left.values())
+
+    def load(self, left: Sequence[float]) -> None:
+        self._left = dict(zip(self._left, left, strict=True))

@@ -14,19 +14,17 @@ from glaze_server.engine.metadata import MODES, SAFE
 class Quality:
     """How long the optimiser works.
 
-    iterations: steps. renditions: of the picture, that each step sees. looks: steps from one look of the dear metrics
-    (LPIPS-VGG, ColorVideoVDP) to the next.
+    iterations: steps. looks: steps from one look of the dear metrics (LPIPS-VGG, ColorVideoVDP) to the next.
     """
 
     iterations: int
-    renditions: int
     looks: int
 
 
 QUALITIES = {
-    "preview": Quality(iterations=8, renditions=2, looks=8),
-    "standard": Quality(iterations=60, renditions=3, looks=8),
-    "thorough": Quality(iterations=150, renditions=3, looks=8),
+    "preview": Quality(iterations=8, looks=8),
+    "standard": Quality(iterations=60, looks=8),
+    "thorough": Quality(iterations=150, looks=8),
 }
 
 
