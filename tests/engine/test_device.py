@@ -51,7 +51,7 @@ def cloak(
     checkpoint: Path | None = None,
 ) -> Tensor:
     """So few looks that no dear metric has its turn: in half precision they take long on many processors."""
-    quality = Quality(iterations=5, looks=16)
+    quality = Quality(iterations=12, looks=16)
     return optimise(subject, [encoder], quality, Budget(), 1, step, Checkpoint(checkpoint), compute)
 
 

@@ -41,8 +41,6 @@ HARDER = 8.0
 """By how much the logarithm of a kind's share grows with what is left of its relative distance."""
 MEMORY = 0.3
 """The share of the last step in what is remembered of that."""
-TURN = 2
-"""Steps for which the full size is seen before its JPEG is."""
 
 
 @dataclass(frozen=True)
@@ -84,11 +82,10 @@ class Deck:
         smaller ones, which cost little."""
         pull = {kind: SHARES[kind] * math.exp(HARDER * left) for kind, left in self._left.items()}
         total = sum(pull.values())
-        turn = step // TURN % 2 == 1
         return [
             (self._rendition(kind, dice), pull[kind] / total * (1 if kind.smaller else 2))
             for kind in self._left
-            if kind.smaller or kind.compressed == turn
+            if kind.smaller or kind.compressed == (step % 2 == 1)
         ]
 
     def _rendition(self, kind: Kind, dice: random.Random) -> Rendition:
