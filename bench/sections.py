@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 HEADING = "## Mimicry"
-BEFORE = "## What was tried"
-"""Where the section goes if there is none yet."""
 
 
 def placed(page: str, made: str) -> str:
-    """The page with its section on mimicry replaced by `made`, or with that before BEFORE, else at its end."""
+    """The page with its section on mimicry replaced by `made`, or with that at its end."""
     old = kept(page)
-    if old:
-        return page.replace(old, made)
-    before, found, rest = page.partition(BEFORE)
-    return f"{before}{made}{found}{rest}" if found else f"{page}{made}"
+    return page.replace(old, made) if old else page + made
 
 
 def kept(page: str) -> str:

@@ -15,9 +15,6 @@ from bench.cloakbench.summary import Figure, Summary
 from bench.sections import kept, placed
 from glaze_server.engine import measure
 
-TRIED = Path(__file__).parents[2] / "docs" / "tried.md"
-"""What was tried and lost, written by hand."""
-
 LOOKS: dict[str, tuple[Figure, int]] = {
     "FLIP": (summary.visibility("flip"), 3),
     "flat RMS /255": (summary.visibility("flat_rms", 255), 2),
@@ -147,7 +144,10 @@ class Report:
     def _parts(self, plots_at: str) -> Iterator[str]:
         found, facts = self._found, self._facts
         yield "# Measured results\n"
-        yield "Written by `python -m bench.cloakbench` (`make bench`); only the last section is by hand.\n"
+        yield (
+            "Written by `python -m bench.cloakbench` (`make bench`), the section on mimicry by "
+            "`python -m bench.mimic`. What other benchmarks measured, and what was tried, is in [tried.md](tried.md).\n"
+        )
         yield f"- date: {facts.date}\n- machine: {facts.machine}\n- commit: {facts.commit}"
         yield f"- white-box encoder: {facts.encoder}; pictures of {facts.side} px on their longer side"
         yield f"- {found.pictures} pictures, {found.targets} targets, {found.pairs} pairs of picture and target"
@@ -179,8 +179,6 @@ class Report:
         yield f"## Goals\n\n{self.goals()}\n"
         skips = "\n".join(f"- {sentence}" for sentence in facts.skips) or "Nothing."
         yield f"## Left out\n\n{skips}\n"
-        if TRIED.exists():
-            yield TRIED.read_text(encoding="utf-8")
 
     def figures(self) -> dict[str, Any]:
         """Everything that the tables show, unrounded."""

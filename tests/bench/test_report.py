@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.cloakbench import corpus, report
+from bench.cloakbench import corpus
 from bench.cloakbench.__main__ import main
 from bench.cloakbench.cells import TRACKS
 from tests.conftest import ROOT
@@ -36,11 +36,10 @@ def test_the_report_has_a_line_for_every_method_and_every_section(made: Path) ->
     text = (made / "results.md").read_text(encoding="utf-8")
     sections = text.split("\n## ")
     titles = [section.partition("\n")[0] for section in sections]
-    for word in ("budget B", "published", "equal time", "Survival", "Transfer", "Cost", "Goals", "Left out", "tried"):
+    for word in ("budget B", "published", "equal time", "Survival", "Transfer", "Cost", "Goals", "Left out"):
         assert any(word in title for title in titles), word
     for words in ("Glaze app's formula at", "random sign noise", "blend towards"):
         assert sum(f"{words}" in section for section in sections) >= 6
-    assert report.TRIED.read_text(encoding="utf-8").strip() in text
     assert "nan" not in text.lower().split()
     assert str(ROOT) not in text and str(made) not in text
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.sections import BEFORE, HEADING, kept, placed
+from bench.sections import HEADING, kept, placed
 
 OLD, NEW = f"{HEADING}\n\nold\n\n", f"{HEADING}\n\nnew\n\n"
 
@@ -15,7 +15,6 @@ def test_a_section_is_replaced_in_its_place(page: str) -> None:
     assert placed(page.format(OLD), NEW) == page.format(NEW)
 
 
-def test_a_new_section_goes_before_what_was_tried_or_to_the_end() -> None:
+def test_a_new_section_goes_to_the_end() -> None:
     assert kept("# A\n") == ""
-    assert placed(f"# A\n\n{BEFORE}\n", NEW) == f"# A\n\n{NEW}{BEFORE}\n"
     assert placed("# A\n\n", NEW) == f"# A\n\n{NEW}"
