@@ -105,6 +105,8 @@ def test_a_cloak_stays_within_its_cap_and_its_mask(made: Made, strength: float, 
     assert np.abs(ideal.seen - exact.seen).max() <= limit + NOISE + 1e-6
     unrounded = ideal.samples.astype(float) * picture.top
     step = np.ones_like(unrounded) if picture.integers else np.spacing(np.abs(back).astype(samples.dtype)).astype(float)
+    if made.container == "JXL" and not picture.integers:  # libjxl does not keep subnormal numbers exactly
+        step = np.maximum(step, 2 * float(np.finfo(samples.dtype).smallest_normal))
     stored = np.clip(unrounded, 0, picture.top) if picture.integers else unrounded
     assert (np.abs(back.astype(float) - stored) <= step * 0.5001 + np.abs(unrounded) * FLOAT32).all()
     if picture.space is AS_SRGB and picture.integers:
