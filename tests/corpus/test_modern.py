@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import struct
+from dataclasses import replace
 from typing import Any
 
 import imagecodecs
@@ -269,3 +270,24 @@ def test_a_lossy_file_comes_back_of_like_quality(name: str) -> None:
     delta = np.random.default_rng(0).choice([-0.012, 0.012], page.seen.shape).astype(np.float32)
     written = formats.encode(file, [page.changed(delta)])
     assert 0.9 < len(written) / len(LOSSY[name]) < 1.6
+
+
+def test_jpeg_xl_without_loss_takes_no_colours_of_32_bits_below_0() -> None:
+    """OpenImageIO's libjxl fails on most of them, which is told before anything is computed."""
+    file = formats.decode(modern.jxl(painted("RGB", "f4")))
+    with refusal("format") as caught:
+        formats.check_format(file, "")
+    assert "below 0" in caught.value.sentence
+    assert formats.check_format(file, "tiff") == "tiff"
+    lossy = formats.decode(modern.jxl(painted("RGB", "f4"), distance=1.0))
+    assert formats.check_format(lossy, "") == "jxl"
+
+
+def test_what_a_cloak_brings_below_0_in_jpeg_xl_becomes_0() -> None:
+    samples = np.abs(painted("RGB", "f4"))
+    file = formats.decode(modern.jxl(samples, profiles.RGB["p3"]))
+    below = samples.copy()
+    below[0] = -2e-5
+    back = readers.jxl(formats.encode(file, [replace(file.pages[0], samples=below)]))
+    assert not back[0].any()
+    np.testing.assert_array_equal(back[1:], samples[1:])

@@ -61,7 +61,7 @@ def check_format(file: PictureFile, format: str) -> str:
         raise BadInput("format", sentence)
     if len(file.pages) > 1 and format != "tiff":
         raise BadInput("format", f"{format.upper()} holds one picture, and this file holds {len(file.pages)}.")
-    if format != file.format:
+    if format != file.format or (format == jxl.NAME and not file.lossy):
         CODECS[format].check(file.pages)
     return format
 

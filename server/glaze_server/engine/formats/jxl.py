@@ -140,8 +140,11 @@ def _colours(stream: bytes, samples: Samples) -> tuple[bytes, tuple[int, int] | 
 
 
 def check(pages: Sequence[Picture]) -> None:
+    """For a file without loss."""
     if pages[0].model not in ("G", "RGB", "BGR") or pages[0].samples.dtype.str[1:] not in TYPES:
         raise BadInput("format", "JPEG XL is written in gray and RGB, not in CMYK or Lab; choose TIFF.")
+    if _sinks(pages[0]) and (pages[0].samples < 0).any():
+        raise BadInput("format", "JPEG XL is not written with colours of 32 bits below 0; choose TIFF or OpenEXR.")
     if pages[0].premultiplied:
         raise BadInput("format", "JPEG XL is not written with colours multiplied by transparency; choose TIFF.")
 
@@ -153,11 +156,12 @@ def encode(pages: Sequence[Picture], about: Metadata, file: PictureFile, wanted:
         return bytes(imagecodecs.jpegxl_encode_jpeg(data, usecontainer=True))
     if file.format == NAME and same(pages, file):
         return _with_metadata(file.data, about)
-    check(pages)
-    distance = 0.0
     if file.format == NAME and file.lossy:
         distance = DISTANCES[min(_base(file.data) + wanted.level, len(DISTANCES) - 1)]
-    return _with_metadata(_packed(pages[0], about, distance), about)
+        return _with_metadata(_packed(pages[0], about, distance), about)
+    check(file.pages)
+    risen = replace(pages[0], samples=_risen(pages[0].samples, file.pages[0]))
+    return _with_metadata(_packed(risen, about, 0.0), about)
 
 
 @lru_cache(maxsize=1)
@@ -165,6 +169,19 @@ def _base(data: bytes) -> int:
     file = decode(data)
     told = replace(file.about, exif=b"", xmp=b"")
     return coarsest(len(DISTANCES), lambda level: _packed(file.pages[0], told, DISTANCES[level]), file, SPARE)
+
+
+def _sinks(picture: Picture) -> bool:
+    """Whether its samples are colours of which OpenImageIO's libjxl packs few pictures with numbers below 0."""
+    return picture.model != "G" and picture.samples.dtype.str[1:] == "f4"
+
+
+def _risen(samples: Samples, given: Picture) -> Samples:
+    """Such samples that the cloak has brought below 0, as profiles are inexact at black, become 0."""
+    if not _sinks(given) or samples.shape != given.samples.shape:
+        return samples
+    risen: Samples = np.where((samples < 0) & (given.samples >= 0), samples.dtype.type(0), samples)
+    return risen
 
 
 def _usual(samples: Samples) -> tuple[int, int]:
