@@ -116,7 +116,7 @@ def _bench(options: argparse.Namespace, out: Path, began: float) -> None:
     rate = machine.matmul_rate(place)
     number, of = options.part or (1, 1)
     part = f"{number}of{of}" if options.part else ""
-    bench = Bench(encoder, judges.at_hand(), purifiers.at_hand(skip), place, options.work, part)
+    bench = Bench(encoder, judges.at_hand(), purifiers.at_hand(skip, options.quick), place, options.work, part)
     deadline = None if options.hours is None else began + 3600 * options.hours
     mine = pictures[number - 1 :: of]
     cells, complete = run(bench, mine, options.targets, picked, deadline, lambda line: print(line, flush=True))

