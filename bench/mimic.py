@@ -72,7 +72,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         name = options.generator or str(train.trained(WORK, options.minutes, print))
         pictures = _paths(options.pictures or _quarters(WORK / "artist"))
-        others = artists(options.others or latents.others(WORK)) if options.others or not options.generator else {}
+        folder = options.others or (None if options.generator else latents.others(WORK))
+        others = artists(folder) if folder else {}
     except GlazeError as error:
         print(error, file=sys.stderr)
         return error.exit_code

@@ -26,7 +26,7 @@ from glaze_server.engine.device import Compute
 from glaze_server.engine.stock import DEFAULT
 from glaze_server.mimicry import portfolio, remover, report, study, upscaling
 from glaze_server.mimicry.arms import Plan
-from glaze_server.mimicry.countermeasures import COUNTERMEASURES
+from glaze_server.mimicry.countermeasures import COUNTERMEASURES, UPSCALE
 from glaze_server.mimicry.generator import FineTuning, Generator
 from glaze_server.mimicry.kept import Kept
 from glaze_server.mimicry.minimimic import weights
@@ -116,7 +116,7 @@ def evaluate(order: dict[str, Any]) -> None:
         counters[remover.REMOVER] = remover.countermeasure(remover.load(file).to(compute.device.name))
         learned = hashlib.sha256(file.read_bytes()).hexdigest()
     wanted.check(list(counters))
-    if "upscale" in wanted.counters and (number := upscaling.model()) is not None:
+    if UPSCALE in wanted.counters and (number := upscaling.model()) is not None:
         compute.notes.append(f"Noisy upscaling was done by {upscaling.MODELS[number]}.")
     side = made.side
     reporter = _Lines()

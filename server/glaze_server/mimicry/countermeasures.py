@@ -25,7 +25,7 @@ RoundTrip = Callable[[Tensor], Tensor]
 """decode(encode(x)) of pictures (N, 3, H, W) in [0, 1], near [0, 1]; gradients pass."""
 Countermeasure = Callable[[Tensor, int, RoundTrip], Tensor]
 
-ROBUST = "robust"
+ROBUST, UPSCALE = "robust", "upscale"
 NOISE = 0.05
 """Standard deviation in [0, 1]."""
 KEPT = 7 / 8
@@ -109,7 +109,7 @@ COUNTERMEASURES: Mapping[str, Countermeasure] = {
     "cleaner": _each(cleaned),
     "autoencoder": _through_the_autoencoder,
     "impress": _impress,
-    "upscale": _upscaled,
+    UPSCALE: _upscaled,
     ROBUST: lambda pictures, seed, trip: pictures,
 }
 """Name → what it does to pictures. ROBUST leaves them as they are: see `tuned`."""
