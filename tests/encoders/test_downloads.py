@@ -85,6 +85,7 @@ def test_the_list_says_what_each_is_and_asks_no_hub(hub: Hub) -> None:
 
 def test_a_download_shows_how_far_it_is_and_the_encoder_is_there(hub: Hub) -> None:
     heard: list[Progress] = []
+    hub.faults[WEIGHTS] = "slow"  # or its first news is that all has come
     with Client.connect("tests") as client:
         report = pull(client, TINY, heard.append)
         assert report == {"encoder": TINY, "path": str(places.models() / TINY)}
