@@ -129,7 +129,7 @@ class Bench:
         at_budget = to_budget(done.delta, scene, eye)
         published = done.delta
         if method.own:
-            published = fit(done.delta, scene.show, eye, Budget(), lambda: None)
+            published = done.delta * fit(lambda share: scene.show(done.delta * share), eye, Budget(), lambda: None)
         in_time = at_budget if torch.equal(done.in_time, done.delta) else to_budget(done.in_time, scene, eye)
         shown = [scene.show(delta) for delta in (published, at_budget, in_time)]
         first = scene.number == 0

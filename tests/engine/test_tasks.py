@@ -20,7 +20,7 @@ from PIL import Image
 from glaze_plugin.errors import Cancelled, GlazeError
 from glaze_plugin.figures import statement
 from glaze_plugin.raster import CHANNEL_ORDERS, RasterFormat
-from glaze_server.engine import aim, artist, device, progress, stock, styles, tasks
+from glaze_server.engine import aim, artist, cloaking, device, progress, stock, styles, tasks
 from glaze_server.engine.budget import Budget, Eye
 from glaze_server.engine.pixels import from_8bit
 from glaze_server.engine.progress import Paused
@@ -442,7 +442,7 @@ def test_progress_counts_up_to_its_total(picture: Image.Image, settings: dict[st
 
 def test_previews_are_small_pictures_on_the_way(picture: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "PREVIEW_SECONDS", 0.0)
-    monkeypatch.setattr(tasks, "PREVIEW_SIDE", 32)
+    monkeypatch.setattr(cloaking, "PREVIEW_SIDE", 32)
     reporter = Recorder()
     protect(picture, reporter)
     assert len(reporter.previews) == QUALITIES["preview"].iterations

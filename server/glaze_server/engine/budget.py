@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from glaze_server.engine.colorvideovdp import BEST, JodLoss
@@ -117,41 +116,29 @@ FIT_MARGIN = 0.985
 
 
 @torch.no_grad()
-def fit(
-    delta: Tensor,
-    show: Callable[[Tensor], Tensor],
-    eye: Eye,
-    budget: Budget,
-    tick: Callable[[], None],
-    spare: bool = False,
-) -> Tensor:
-    """δ scaled by the largest factor found, at most 1, at which the budget holds for the picture as it will be seen.
+def fit(show: Callable[[float], Tensor], eye: Eye, budget: Budget, tick: Callable[[], None]) -> float:
+    """The largest share of δ found, at most 1, at which the budget holds for the picture as it will be seen; 0 if none.
 
-    show: δ → the picture with it, (1, 3, H, W), as it will be stored. tick: called after each of at most
-    FIT_STEPS trials. spare: for lossy files, which move samples of their own: where one goes too far, make δ smaller
-    around it first.
+    show: a share → the picture with so much of δ, (1, 3, H, W), as it will be stored. tick: called after each of at
+    most FIT_STEPS trials.
     """
-    best, share, ceiling = torch.zeros_like(delta), 1.0, 1.0
-    best_share, before, before_share = 0.0, None, 1.0
+    share, ceiling = 1.0, 1.0
+    best, before, before_share = 0.0, None, 1.0
     for _ in range(FIT_STEPS):
-        candidate = delta * share
-        picture = show(candidate)
-        if spare:
-            candidate, picture = _spared(candidate, picture, show, eye, budget.max_change)
-        seen = eye.judge(picture)
+        seen = eye.judge(show(share))
         tick()
         if budget.holds(seen):
-            best, best_share = candidate, share
+            best = share
             if share == ceiling:
                 break
         else:
             ceiling = share
         estimate = share * budget.headroom(seen, before, before_share / share) * FIT_MARGIN
         before, before_share = seen, share
-        if not best_share:
+        if not best:
             estimate = min(estimate, FIT_LEAP * ceiling)
-        share = estimate if best_share < estimate < ceiling else (best_share + ceiling) / 2
-        if best_share and share < best_share * 1.01:
+        share = estimate if best < estimate < ceiling else (best + ceiling) / 2
+        if best and share < best * 1.01:
             break
     return best
 
@@ -172,35 +159,14 @@ def fill(
     """δ scaled up or down as far as the budget lets it; 0 where nothing holds. most: the largest change that is seen.
 
     Single pixels beyond the largest change are clipped to it first: scaling by them alone would leave nothing of a δ
-    that has few of them. show, tick: as for `fit`.
+    that has few of them. show: δ → the picture with it, as for `fit`.
     """
     if not most:
         return delta
     begin = (delta * max(1.0, budget.max_change / most)).clamp(-budget.max_change, budget.max_change)
     for _ in range(RESTARTS):
-        fitted = fit(begin, show, eye, budget, tick)
-        if fitted.any():
-            return fitted
+        share = fit(lambda share, begin=begin: show(begin * share), eye, budget, tick)  # type: ignore[misc]
+        if share:
+            return begin * share
         begin = begin * RESTART
     return torch.zeros_like(delta)
-
-
-HALF_LEVEL = 0.5 / 255
-SPARE_STEPS, SPARED, SPARE_REACH = 12, 0.7, 2
-"""How often δ is made smaller around samples that went too far, to which share, and how many px around them."""
-
-
-def _spared(
-    delta: Tensor, picture: Tensor, show: Callable[[Tensor], Tensor], eye: Eye, most: float
-) -> tuple[Tensor, Tensor]:
-    """δ, smaller around samples that it and the file's compression move by more than `most`; and what is seen of it.
-
-    picture: what is seen of δ as it comes.
-    """
-    for _ in range(SPARE_STEPS):
-        beyond = ((rounded(picture) - eye.reference).abs() > most + HALF_LEVEL).any(1, keepdim=True).float()
-        if not beyond.any():
-            break
-        delta = delta * (1 - (1 - SPARED) * F.max_pool2d(beyond, 2 * SPARE_REACH + 1, stride=1, padding=SPARE_REACH))
-        picture = show(delta)
-    return delta, picture

@@ -13,28 +13,23 @@ from torch import Tensor
 
 from glaze_plugin.errors import BadInput
 from glaze_plugin.figures import statement
-from glaze_plugin.raster import RasterFormat
-from glaze_server.engine import aim, choice, device, encoders, formats, jnd, measure, painters, pixels, review, styles
-from glaze_server.engine.aim import Aim
-from glaze_server.engine.budget import FIT_STEPS, Budget, Eye, fit
+from glaze_server.engine import aim, choice, cloaking, device, encoders, formats, measure, painters, review, styles
+from glaze_server.engine.budget import Eye
 from glaze_server.engine.checkpoint import Checkpoint
-from glaze_server.engine.cloak import Subject, optimise
+from glaze_server.engine.cloaking import GROWTH, LOSS, Cloak, Work
 from glaze_server.engine.device import Compute
 from glaze_server.engine.formats import Wanted
-from glaze_server.engine.formats.file import check_memory
-from glaze_server.engine.painters import Painter
+from glaze_server.engine.page import Page, scaled
 from glaze_server.engine.picture import Picture
-from glaze_server.engine.pixels import over, rounded
+from glaze_server.engine.pixels import rounded
 from glaze_server.engine.progress import Reporter, Steps
-from glaze_server.engine.settings import QUALITIES, Settings
-from glaze_server.engine.source import Input, Output, Source, mirrored, only_within, seen, within
+from glaze_server.engine.settings import Settings
+from glaze_server.engine.source import Input, Output, Source
 from glaze_server.engine.survival import resize
 from glaze_server.engine.transfer import transfer
 
-PREVIEW_SIDE = 512
-"""px of a preview's longer side."""
-FLAT_RANGE = 2 / 255
-"""A picture whose samples differ by no more has no style to protect."""
+SEARCH_SIDE = 512
+"""px of the longer side at which the likely style of a cloak is searched for."""
 
 
 @dataclass
@@ -107,26 +102,24 @@ def _protect(job: Job) -> Result:
     source = job.source("picture")
     if source.file:
         formats.check_format(source.file, settings.format)
-    rooms = _rooms(job, source)
-    one = aim.strokes(painter) + QUALITIES[settings.quality].iterations + FIT_STEPS + measure.STEPS
-    steps = Steps(job.reporter, (0 if style else aim.LOOKS) + one * len(rooms))
+    todo = _pages(job, source)
+    sizes = {number: cloaking.steps(page, painter, settings) for number, page in todo.items()}
+    steps = Steps(job.reporter, (0 if style else aim.LOOKS) + sum(sizes.values()))
+    work = Work(settings, judges, painter, compute, steps)
     pages: list[Picture] = list(source.pages)
     found: list[Cloak] = []
-    for done, (number, room) in enumerate(rooms.items()):
-        checkpoint = job.checkpoint if len(rooms) == 1 else job.checkpoint.beside(str(number))
-        if found:  # all pages are drawn towards one style
-            job = replace(job, settings=replace(settings, style=found[0].aim.style))
-        cloak = _cloak(job, source, number, room, judges, painter, steps, one * (len(rooms) - 1 - done), checkpoint)
+    later = sum(sizes.values())
+    for number, page in todo.items():
+        later -= sizes[number]
+        checkpoint = job.checkpoint if len(todo) == 1 else job.checkpoint.beside(str(number))
+        cloak = cloaking.cloak(work, source, number, page, later, checkpoint)
+        work = replace(work, settings=replace(settings, style=cloak.aim.style))  # one for all pages
         pages[number] = cloak.picture
         found.append(cloak)
     worst = min(found, key=lambda cloak: sum(cloak.figures["targeted_shift"].values()))
     wanted = Wanted(max(cloak.level for cloak in found), settings.metadata, settings.no_mining)
     output = source.write(pages, settings.format, wanted)
-    result = Result({"result": output})
-    if settings.want_target:
-        result.parts["target"] = Output(pixels.png(within(found[0].aim.target, found[0].picture)))
-    if settings.want_review:
-        result.parts["difference"] = Output(pixels.png(found[0].difference))
+    result = Result({"result": output} | {name: Output(data) for name, data in found[0].pictures.items()})
     _note(job, source, output, found)
     result.report = {
         "size": [source.pages[0].width, source.pages[0].height],
@@ -145,118 +138,6 @@ def _protect(job: Job) -> Result:
         **worst.figures,
     }
     return result
-
-
-@dataclass(frozen=True)
-class Cloak:
-    """One cloaked page. level, lost: how fine its compression must be, and the share of the shift that it takes."""
-
-    picture: Picture
-    figures: dict[str, Any]
-    aim: Aim
-    difference: Tensor
-    level: int
-    lost: float
-
-
-def _cloak(
-    job: Job,
-    source: Source,
-    number: int,
-    room: Tensor,
-    judges: list[encoders.Encoder],
-    painter: Painter | None,
-    steps: Steps,
-    later: int,
-    checkpoint: Checkpoint,
-) -> Cloak:
-    """Cloak one page. room: (1, 1, H, W) of the mirrored page. later: steps of the pages that follow."""
-    settings, compute = job.settings, job.compute
-    quality, picture = QUALITIES[settings.quality], source.pages[number]
-    opacity = pixels.alpha(picture)
-    colour, opacity = mirrored(pixels.colour(picture)), None if opacity is None else mirrored(opacity)
-
-    clean = over(colour, opacity)
-    aimed = aim.settle(settings, painter, clean, steps, compute, checkpoint.beside("target"))
-    target = aimed.target
-
-    steps.begin("cloaking", quality.iterations + FIT_STEPS + measure.STEPS + later)
-    subject = Subject(colour, opacity, target, room)
-
-    def step(delta: Tensor) -> None:
-        steps.advance()
-        if steps.preview_due():
-            steps.preview(*_preview(within(subject.seen(delta), picture)))
-
-    budget = Budget().scaled(settings.strength)
-    delta = torch.zeros_like(colour)
-    if settings.strength:
-        delta = optimise(subject, judges, quality, budget, settings.seed, step, checkpoint, compute)
-
-    steps.begin("fitting to the eye", FIT_STEPS + measure.STEPS + later)
-    eye = Eye(clean, compute)
-    level = _level(job, source, number, delta, eye, target, judges) if settings.strength else 0
-
-    def stored(candidate: Tensor) -> Picture:
-        changed = pixels.add(picture, within(candidate, picture))
-        return source.stored(number, changed, settings.format, level)[0]
-
-    lossy = source.file is not None and formats.lossy(source.file, settings.format)
-    fitted = fit(delta, lambda candidate: rounded(seen(stored(candidate))), eye, budget, steps.advance, spare=lossy)
-    cloaked = rounded(seen(stored(fitted)))
-    if settings.strength and torch.equal(cloaked, eye.reference):
-        raise BadInput(
-            "no_room",
-            "No cloak fits into this picture within the visual budget.",
-            "Raise the strength, or write PNG or TIFF, which add no noise of their own.",
-        )
-    changed = pixels.add(picture, within(fitted, picture))
-    lost = 0.0
-    if settings.strength and lossy:
-        ideal, real = _shifts(job, eye, target, judges, rounded(seen(changed)), cloaked)
-        lost = max(0.0, 1 - real / ideal) if ideal > 0 else 0.0
-
-    steps.begin("measuring", measure.STEPS + later)
-    figures = measure.report(judges, eye, cloaked, target, steps.advance, compute)
-    difference = clean
-    if settings.want_review:
-        difference = review.difference(within(eye.reference, picture), within(cloaked, picture))
-        figures["at_opacity"] = measure.at_opacities(judges, eye, cloaked, target, compute)
-    return Cloak(changed, figures, aimed, difference, level, lost)
-
-
-BYTES_PER_PIXEL = 200
-"""The least that a cloak takes: picture, target, δ, velocity, gradient and what comes of them (bench/tiles.py)."""
-LOSS = 0.1
-"""The share of the targeted shift that a file's own compression may take."""
-GROWTH = 1.6
-"""Times as large as it was: what a file may become to lose less."""
-
-
-def _level(
-    job: Job, source: Source, number: int, delta: Tensor, eye: Eye, target: Tensor, judges: list[encoders.Encoder]
-) -> int:
-    """How fine a lossy file's compression must be to keep the cloak: its own, unless that takes more than LOSS."""
-    if source.file is None or formats.levels(source.file, job.settings.format) == 1:
-        return 0
-    picture = source.pages[number]
-    changed = pixels.add(picture, within(delta, picture))
-    best = 0
-    for level in range(formats.levels(source.file, job.settings.format)):
-        shown, size = source.stored(number, changed, job.settings.format, level)
-        if level and size > GROWTH * len(source.file.data):
-            break
-        best = level
-        ideal, real = _shifts(job, eye, target, judges, rounded(seen(changed)), rounded(seen(shown)))
-        if real >= (1 - LOSS) * ideal:
-            break
-    return best
-
-
-def _shifts(job: Job, eye: Eye, target: Tensor, judges: list[encoders.Encoder], *cloaked: Tensor) -> list[float]:
-    """The targeted shift of each, mean over the encoders."""
-    found = [measure.targeted_shift(judge, eye.reference, target, *cloaked, compute=job.compute) for judge in judges]
-    return [sum(values) / len(judges) for values in zip(*found, strict=True)]
 
 
 def _growth(job: Job, source: Source, output: Output) -> float | None:
@@ -288,49 +169,24 @@ def _note(job: Job, source: Source, output: Output, found: list[Cloak]) -> None:
         notes.append(f"The file is {growth:.1f} times as large as before.")
 
 
-def _rooms(job: Job, source: Source) -> dict[int, Tensor]:
-    """For each page that can be cloaked its room. Raises BadInput where none can be."""
+def _pages(job: Job, source: Source) -> dict[int, Page]:
+    """Each page that can be cloaked. Raises BadInput where none can be."""
     mask = job.source("mask").pages[0] if "mask" in job.inputs else None
-    rooms: dict[int, Tensor] = {}
+    pages: dict[int, Page] = {}
     refusals = []
     for number, picture in enumerate(source.pages):
+        page = Page(picture, mask, job.settings.strength)
         try:
-            rooms[number] = _room(job.settings.strength, picture, mask)
+            page.check()
         except BadInput as refusal:
             if refusal.code != "nothing_to_protect":
                 raise
             refusals.append(refusal)
-    if not rooms:
+        else:
+            pages[number] = page
+    if not pages:
         raise refusals[0]
-    return rooms
-
-
-def _flat() -> BadInput:
-    return BadInput("nothing_to_protect", "This picture is one flat colour: there is no style in it to protect.")
-
-
-def _refuse_flat(whole: Tensor, opacity: Tensor | None) -> None:
-    visible = whole.flatten(2) if opacity is None else whole.flatten(2)[..., (opacity > 0).flatten()]
-    if not visible.numel() or float((visible.amax(-1) - visible.amin(-1)).max()) <= FLAT_RANGE:
-        raise _flat()
-
-
-def _room(strength: float, picture: Picture, mask: Picture | None) -> Tensor:
-    """The largest |δ| of each pixel, (1, 1, H, W): the eye's tolerance, inside the mask, where there is opacity."""
-    if picture.flat:
-        raise _flat()
-    check_memory(f"Cloaking this picture of {picture.size}", BYTES_PER_PIXEL * picture.width * picture.height)
-    whole, opacity = seen(picture), pixels.alpha(picture)
-    opacity = None if opacity is None else mirrored(opacity)
-    _refuse_flat(whole, opacity)
-    room = only_within(jnd.room(whole, opacity), picture)
-    if mask:
-        if (mask.width, mask.height) != (picture.width, picture.height):
-            raise BadInput("mask_size", f"The mask is {mask.size}, but the picture is {picture.size}.")
-        room = room * seen(mask).mean(1, keepdim=True)
-        if not room.any():
-            raise BadInput("nothing_to_protect", "The mask is black everywhere it matters: nothing would be cloaked.")
-    return strength * room
+    return pages
 
 
 def _measure(job: Job) -> Result:
@@ -343,18 +199,17 @@ def _review(job: Job) -> Result:
     clean, cloaked = _pair(job)
     figures = _compare(job, clean, cloaked)
     make = review.page if job.settings.format == "html" else review.sheet
-    return Result({"sheet": Output(make(clean.seen, cloaked.seen, figures))}, figures)
+    return Result({"sheet": Output(make(clean.small, cloaked.small, figures))}, figures)
 
 
-def _pair(job: Job) -> tuple[Source, Source]:
-    clean, cloaked = job.source("clean"), job.source("cloaked")
-    sizes = [f"{one.pages[0].width}×{one.pages[0].height}" for one in (clean, cloaked)]
-    if sizes[0] != sizes[1]:
-        raise BadInput("sizes_differ", f"The two pictures differ in size: {sizes[0]} and {sizes[1]} px.")
-    return clean, cloaked
+def _pair(job: Job) -> tuple[Page, Page]:
+    clean, cloaked = (job.source(name).pages[0] for name in ("clean", "cloaked"))
+    if clean.size != cloaked.size:
+        raise BadInput("sizes_differ", f"The two pictures differ in size: {clean.size} and {cloaked.size}.")
+    return Page(clean), Page(cloaked)
 
 
-def _compare(job: Job, clean: Source, cloaked: Source) -> dict[str, Any]:
+def _compare(job: Job, clean: Page, cloaked: Page) -> dict[str, Any]:
     """Figures of a pair; without a target or a style, for the embedded style towards which it moved most."""
     judges = [encoders.load(name) for name in encoders.chosen(job.settings.encoders, job.compute.device)]
     style = job.settings.style
@@ -366,16 +221,18 @@ def _compare(job: Job, clean: Source, cloaked: Source) -> dict[str, Any]:
     steps.begin("measuring")
     by = "given"
     if given:
-        target, style = job.source("target").seen, "given"
-        if target.shape != clean.seen.shape:
+        page, style = Page(job.source("target").pages[0]), "given"
+        if page.picture.size != clean.picture.size:
             raise BadInput("sizes_differ", "The target differs from the pictures in size.")
+        target = clean.excerpt(page.seen)
     else:
         if searching:
-            style = _likely_style(judges, clean.seen, cloaked.seen, steps.advance, job.compute)
-        target, by = aim.paint(painter, clean.seen, style, job.settings.seed, steps.advance, job.compute)
+            style = _likely_style(judges, clean.small, cloaked.small, steps.advance, job.compute)
+        painted, by = aim.paint(painter, clean.small, style, job.settings.seed, steps.advance, job.compute)
+        target = clean.excerpt(lambda place: scaled(painted, clean.size, place))
     steps.begin("measuring", measure.STEPS)
-    eye = Eye(clean.seen, job.compute)
-    figures = measure.report(judges, eye, cloaked.seen, target, steps.advance, job.compute)
+    eye = Eye(clean.excerpt(clean.seen), job.compute)
+    figures = measure.report(judges, eye, clean.excerpt(cloaked.seen), target, steps.advance, job.compute)
     names, said = [judge.name for judge in judges], statement(figures)
     return {"encoders": names, "style": style, "painter": by, "statement": said, **figures}
 
@@ -383,8 +240,8 @@ def _compare(job: Job, clean: Source, cloaked: Source) -> dict[str, Any]:
 def _likely_style(
     judges: list[encoders.Encoder], clean: Tensor, cloaked: Tensor, tick: Callable[[], None], compute: Compute
 ) -> str:
-    """The embedded style with the greatest targeted shift, judged at PREVIEW_SIDE px."""
-    ratio = min(1.0, PREVIEW_SIDE / max(clean.shape[-2:]))
+    """The embedded style with the greatest targeted shift, judged at SEARCH_SIDE px."""
+    ratio = min(1.0, SEARCH_SIDE / max(clean.shape[-2:]))
     small, other = (rounded(resize(picture, ratio)) for picture in (clean, cloaked))
     shifts = []
     for number in range(len(styles.STYLES)):
@@ -394,20 +251,13 @@ def _likely_style(
     return styles.STYLES[shifts.index(max(shifts))]
 
 
-def _preview(seen: Tensor) -> tuple[RasterFormat, bytes]:
-    ratio = min(1.0, PREVIEW_SIDE / max(seen.shape[-2:]))
-    small = pixels.to_8bit(resize(seen, ratio))
-    return RasterFormat(small.shape[1], small.shape[0], "RGB", "u8"), small.tobytes()
-
-
 def _learn(job: Job) -> Result:
     """picture → how far it is from each style."""
-    picture = job.source("picture").pages[0]
-    whole, opacity = seen(picture), pixels.alpha(picture)
-    _refuse_flat(whole, None if opacity is None else mirrored(opacity))
+    page = Page(job.source("picture").pages[0])
+    page.check()
     steps = Steps(job.reporter, len(styles.STYLES))
     steps.begin("choosing a style")
-    far = choice.distances(whole, steps.advance)
+    far = choice.distances(page.small, steps.advance)
     return Result(report={"distances": dict(zip(styles.STYLES, far, strict=True))})
 
 

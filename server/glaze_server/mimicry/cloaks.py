@@ -96,7 +96,7 @@ class Work:
             QUALITIES[self._quality],
         )
         found = optimise(subject, judges, settings, Budget(), self._seed, lambda _: self._tick(), compute=self._compute)
-        return self._show(fit(found, self._show, self.eye, Budget(), self._tick))
+        return self._show(found * fit(lambda share: self._show(found * share), self.eye, Budget(), self._tick))
 
     def control(self, delta: Tensor) -> Tensor:
         """The picture with a change that is scaled until it is as visible as a cloak may be."""
