@@ -150,5 +150,3 @@ def test_fitting_ticks_no_more_often_than_it_says() -> None:
     x, ticks = waves(64, 64), []
     fitted(noise(0.12)(x), stored(x), Eye(x), LIMIT, lambda: ticks.append(1))
     assert 1 <= len(ticks) <= budget.FIT_STEPS
-
-

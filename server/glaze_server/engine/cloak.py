@@ -45,30 +45,26 @@ class Subject:
     """What is cloaked. All in [0, 1].
 
     colour: (1, 1 or 3, H, W). opacity: (1, 1, H, W) or None. target: (1, 3, H, W), Ω(x, T).
-    room: (1, 1, H, W), the largest |δ| that each pixel may take; 0 where the cloak must not reach. judged: rows and
-    columns that the visual budget is about, the rest being surroundings.
+    room: (1, 1, H, W), the largest |δ| that each pixel may take; 0 where the cloak must not reach. share: how
+    much of all this is to be cloaked, 0..1, the rest being surroundings.
     """
 
     colour: Tensor
     opacity: Tensor | None
     target: Tensor
     room: Tensor
-    judged: tuple[slice, slice] = (slice(None), slice(None))
+    share: float = 1.0
 
     def to(self, device: str) -> Subject:
         """The same on another device."""
         opacity = None if self.opacity is None else self.opacity.to(device)
-        return Subject(self.colour.to(device), opacity, self.target.to(device), self.room.to(device), self.judged)
+        return Subject(self.colour.to(device), opacity, self.target.to(device), self.room.to(device), self.share)
 
     def seen(self, delta: Tensor, background: tuple[float, float] = WHITE) -> Tensor:
         """What a viewer sees, (1, 3, H, W). background: one of BACKGROUNDS."""
         if self.opacity is None:
             return over(self.colour + delta, None)
         return over(self.colour + delta, self.opacity, checker(self.opacity, *background))
-
-    def shown(self, delta: Tensor) -> Tensor:
-        """What a viewer sees of what is judged, over white."""
-        return self.seen(delta)[(..., *self.judged)]
 
 
 class Objective:
@@ -155,15 +151,17 @@ def optimise(
     checkpoint, compute = checkpoint or Checkpoint(), compute or Compute()
     subject = subject.to(compute.home(subject.colour))
     objective = Objective(subject, encoders, compute)
-    deck = Deck(min(subject.colour.shape[-2:]))
-    restraints = Restraints(subject.shown(torch.zeros_like(subject.colour)), budget, quality.looks, compute)
+    deck = Deck(min(subject.colour.shape[-2:]), quality.grids)
+    restraints = Restraints(
+        subject.seen(torch.zeros_like(subject.colour)), budget, quality.looks, compute, subject.share
+    )
     dice = random.Random(seed)
     delta = torch.zeros_like(subject.colour)
     velocity = torch.zeros_like(delta)
     length = STEP * (STEP_ITERATIONS / quality.iterations) ** 0.25 * float(subject.room.max())
     done = 0
     saved = checkpoint.load()
-    if saved and "left" in saved[1]:  # an older version's is begun anew
+    if saved and "left" in saved[1] and len(saved[1]["multipliers"]) == len(restraints.facts()):  # of this version
         tensors, facts = saved
         compute.resume(facts["compute"])
         delta, velocity = (tensors[name].to(subject.colour) for name in ("delta", "velocity"))
@@ -176,7 +174,7 @@ def optimise(
             step(delta.cpu())
     for iteration in range(done, quality.iterations):
         background = BACKGROUNDS[iteration % len(BACKGROUNDS)]
-        slope = restraints.gradient(delta, subject.shown, iteration)
+        slope = restraints.gradient(delta, subject.seen, iteration)
         for rendition, weight in deck.draw(dice, iteration):
             left, pull = objective.gradient(delta, rendition, background)
             deck.note(rendition, left)

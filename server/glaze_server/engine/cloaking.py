@@ -116,14 +116,10 @@ def cloak(work: Work, source: Source, number: int, page: Page, later: int, check
         pictures["target"] = as_png(page, target)
     if settings.want_review:
         pictures["difference"] = as_png(
-            page, lambda place: review.difference(rounded(page.seen(place)), rounded(seen(cut(kept, place))))
+            page, lambda place: review.difference(rounded(page.seen(place)), rounded(page.seen_of(kept, place)))
         )
         figures["at_opacity"] = measure.at_opacities(work.judges, eye, cloaked, looked_at.target, compute)
     return Cloak(changed, figures, aimed, stored.level, lost, pictures)
-
-
-def cut(picture: Picture, place: Place) -> Picture:
-    return picture.with_samples(picture.samples[place])
 
 
 @dataclass(frozen=True)
@@ -231,8 +227,7 @@ class _Stored:
         if self.lossy:
             return self.seen(self.kept(delta, most)[1])
         picture = self.page.excerpt_of(self.page.picture)
-        part = self.page.excerpt(lambda place: delta[(..., *place)])
-        return rounded(seen(pixels.add(picture, within(part, picture))))
+        return rounded(seen(pixels.add(picture, self.page.excerpt(lambda place: delta[(..., *place)]))))
 
     def seen(self, picture: Picture) -> Tensor:
         """The same of a whole picture."""
@@ -267,7 +262,7 @@ class _Stored:
         for rows, columns in self.page.bands():
             above = min(rows.start, SPARE_REACH)
             around = slice(rows.start - above, rows.stop + SPARE_REACH), columns
-            moved = (rounded(seen(cut(stored, around))) - rounded(self.page.seen(around))).abs()
+            moved = (rounded(self.page.seen_of(stored, around)) - rounded(self.page.seen(around))).abs()
             beyond = (moved > most + HALF_LEVEL).any(1, keepdim=True).float()
             if beyond.any():
                 found = True

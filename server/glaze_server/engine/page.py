@@ -27,8 +27,8 @@ from glaze_server.engine.formats.file import check_memory
 from glaze_server.engine.looking import WINDOW, WINDOWS, Place
 from glaze_server.engine.picture import Picture
 from glaze_server.engine.pixels import MIN_SIDE, over
-from glaze_server.engine.source import mirrored, only_within, seen
-from glaze_server.engine.tiles import Window, stretches
+from glaze_server.engine.source import mirrored, seen
+from glaze_server.engine.tiles import HALO, Window, stretches
 
 BLOCK = 2048
 """px of a block's sides at most; a page that fits into one with its halo is one block."""
@@ -50,15 +50,18 @@ PAGE_BYTES = 24
 
 @dataclass(frozen=True)
 class Page:
-    """picture: what is cloaked. mask: white where; None for everywhere. strength: 0..1."""
+    """picture: what is cloaked. mask: white where; None for everywhere. strength: 0..1.
+
+    Places are those of the picture as encoders see it, `mirrored`.
+    """
 
     picture: Picture
     mask: Picture | None = None
     strength: float = 1.0
 
-    @cached_property
+    @property
     def size(self) -> tuple[int, int]:
-        """Height and width in px, as encoders see it: `mirrored`."""
+        """Height and width in px, as encoders see it."""
         return max(self.picture.height, MIN_SIDE), max(self.picture.width, MIN_SIDE)
 
     @cached_property
@@ -66,8 +69,8 @@ class Page:
         """What the loop has at a time, in px: one for most pages, else of like size."""
 
         def along(side: int) -> list[tuple[slice, slice, slice]]:
-            each = side / math.ceil(side / BLOCK)
-            return list(stretches(side, math.ceil(each / GRID) * GRID, 1))
+            count = math.ceil(side / BLOCK) if side > BLOCK + 2 * HALO else 1
+            return list(stretches(side, math.ceil(side / count / GRID) * GRID, 1))
 
         height, width = self.size
         return [Window(*zip(rows, columns, strict=True)) for rows in along(height) for columns in along(width)]
@@ -100,30 +103,31 @@ class Page:
 
     # Pieces
 
-    def cut(self, place: Place) -> Picture:
-        return self.picture.with_samples(self.picture.samples[place])
-
     def seen(self, place: Place) -> Tensor:
         """What a viewer sees there, (1, 3, h, w) in [0, 1], transparency over white."""
-        return seen(self.cut(place))
+        return self.seen_of(self.picture, place)
+
+    @staticmethod
+    def seen_of(picture: Picture, place: Place) -> Tensor:
+        """The same of another picture of the page's size."""
+        return seen(_cut(picture, place))
 
     def subject(self, block: Window, target: Tensor, delta: Tensor | None = None) -> Subject:
         """A block for the loop. target: of the page, of any size. delta: what surrounds the block so far, if it has
         surroundings: (1, C, H, W) of the page."""
-        picture = self.cut(block.outer)
-        colour, opacity = mirrored(pixels.colour(picture)), pixels.alpha(picture)
-        opacity = None if opacity is None else mirrored(opacity)
-        room = only_within(jnd.room(over(colour, opacity), opacity), picture)
-        if self.mask:
-            room = room * self._masked(block.outer)
-        room = self.strength * room
+        picture = _cut(self.picture, block.outer)
+        colour, opacity = pixels.colour(picture), pixels.alpha(picture)
+        room = self.strength * jnd.room(over(colour, opacity), opacity) * self._masked(block.outer)
+        for axis, end in ((-2, self.picture.height), (-1, self.picture.width)):  # what is mirrored is not cloaked
+            kept = min(end - block.outer[axis].start, room.shape[axis])
+            room.narrow(axis, kept, room.shape[axis] - kept).zero_()
         wanted = scaled(target, self.size, block.outer)
         if delta is None:
             return Subject(colour, opacity, wanted, room)
         colour = (colour + delta[(..., *block.outer)].float()).clamp(0, 1)
         inside = torch.zeros_like(room)
         inside[(..., *block.core)] = 1
-        return Subject(colour, opacity, wanted, room * inside, block.core)
+        return Subject(colour, opacity, wanted, room * inside, float(inside.mean()))
 
     @cached_property
     def small(self) -> Tensor:
@@ -161,9 +165,10 @@ class Page:
 
     def excerpt_of(self, picture: Picture) -> Picture:
         """The same of a picture of the page's size."""
+        whole = mirrored(picture)
         if not self.large:
-            return picture
-        return picture.with_samples(np.concatenate([picture.samples[place] for place in self.places], 1))
+            return whole
+        return whole.with_samples(np.concatenate([whole.samples[place] for place in self.places], 1))
 
     def _cells(self) -> list[Place]:
         """The page in squares of WINDOW px on JPEG's grid, row by row, every other one backwards."""
@@ -183,16 +188,21 @@ class Page:
 
     def _visible(self, place: Place) -> Tensor:
         """(1, 1, h, w)."""
-        opacity = pixels.alpha(self.cut(place))
+        opacity = pixels.alpha(_cut(self.picture, place))
         if opacity is not None:
-            return mirrored(opacity) > 0
+            return opacity > 0
         return torch.ones(1, 1, *(part.stop - part.start for part in place), dtype=torch.bool)
 
     def _masked(self, place: Place) -> Tensor:
         """How much of the cloak is wanted, 0..1, (1, 1, h, w)."""
         if self.mask is None:
             return torch.ones(1, 1, 1, 1)
-        return seen(self.mask.with_samples(self.mask.samples[place])).mean(1, keepdim=True)
+        return self.seen_of(self.mask, place).mean(1, keepdim=True)
+
+
+def _cut(picture: Picture, place: Place) -> Picture:
+    whole = mirrored(picture)
+    return whole.with_samples(whole.samples[place])
 
 
 def scaled(picture: Tensor, size: tuple[int, int], place: Place) -> Tensor:

@@ -104,16 +104,16 @@ class Picture:
             samples = samples[:, ::-1]
         return self.with_samples(np.ascontiguousarray(samples))
 
-    def changed(self, delta: Floats) -> Picture:
+    def changed(self, delta: NDArray[Any]) -> Picture:
         """The picture with δ added to its samples; integers are kept in their range.
 
-        delta: (H, W, 1 or 3) in units of what is seen, RGB order. A δ of 0, or one that rounds to 0, leaves the sample
-        bit-exact; so does alpha 0.
+        delta: (H, W, 1 or 3), floats of any size, in units of what is seen, RGB order. A δ of 0, or one that rounds to
+        0, leaves the sample bit-exact; so does alpha 0.
         """
         samples = self.samples.copy()
         for rows in self._bands():
             units, alpha = self._units(rows), self._alpha(rows)
-            change = self.space.change(units, self.space.seen(units), delta[rows])
+            change = self.space.change(units, self.space.seen(units), delta[rows].astype(np.float32, copy=False))
             if alpha is not None:
                 change = change * (alpha if self.premultiplied else alpha > 0)
             if self.model == "BGR":

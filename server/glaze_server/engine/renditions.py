@@ -69,10 +69,11 @@ class Rendition:
 class Deck:
     """What renditions are drawn from for one picture, and how far the cloak has come on each kind of them.
 
-    shorter: the picture's shorter side, px.
+    shorter: the picture's shorter side, px. grids: how many of SHIFTS are drawn from.
     """
 
-    def __init__(self, shorter: int) -> None:
+    def __init__(self, shorter: int, grids: int = len(SHIFTS)) -> None:
+        self._shifts = SHIFTS[:grids]
         halves = [HALF, HALF] if shorter * HALF >= LEAST_HALF else []
         self._smaller = halves + [scale for scale in SMALLER if shorter * scale >= LEAST_SMALLER]
         self._left = {kind: 1.0 for kind in SHARES if self._smaller or not kind.smaller}
@@ -90,7 +91,7 @@ class Deck:
 
     def _rendition(self, kind: Kind, dice: random.Random) -> Rendition:
         scale = dice.choice(self._smaller) if kind.smaller else 1.0
-        return Rendition(scale, dice.choice(SHIFTS), kind.compressed)
+        return Rendition(scale, dice.choice(self._shifts), kind.compressed)
 
     def note(self, rendition: Rendition, left: float) -> None:
         """Take in what is left of the relative distance of a rendition that was drawn."""

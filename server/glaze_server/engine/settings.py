@@ -14,15 +14,18 @@ from glaze_server.engine.metadata import MODES, SAFE
 class Quality:
     """How long the optimiser works.
 
-    iterations: steps. looks: steps from one look of the dear metrics (LPIPS-VGG, ColorVideoVDP) to the next.
+    iterations: steps. looks: steps from one look of the dear metrics (LPIPS-VGG, ColorVideoVDP) to the next, 0 for none
+    before the cloak is fitted. grids: places of the encoder's grid on the picture, of renditions.SHIFTS, that are drawn
+    from; the target is encoded on each of them.
     """
 
     iterations: int
     looks: int
+    grids: int = 4
 
 
 QUALITIES = {
-    "preview": Quality(iterations=8, looks=8),
+    "preview": Quality(iterations=6, looks=0, grids=1),
     "standard": Quality(iterations=60, looks=8),
     "thorough": Quality(iterations=150, looks=8),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
+import numpy as np
 from torch import Tensor
 
 from glaze_plugin.raster import Raster, RasterFormat
@@ -60,33 +60,26 @@ class Source:
 
     @property
     def seen(self) -> Tensor:
-        """What a viewer sees of the first page."""
-        return seen(self.pages[0])
+        """What a viewer sees of the first page, mirrored."""
+        return seen(mirrored(self.pages[0]))
 
 
 def seen(picture: Picture) -> Tensor:
-    """What a viewer sees, (1, 3, H, W) in [0, 1], transparency over white; `mirrored`."""
-    opacity = pixels.alpha(picture)
-    return over(mirrored(pixels.colour(picture)), None if opacity is None else mirrored(opacity))
+    """What a viewer sees, (1, 3, H, W) in [0, 1], transparency over white."""
+    return over(pixels.colour(picture), pixels.alpha(picture))
 
 
-def mirrored(planes: Tensor) -> Tensor:
-    """(…, H, W) with every side at least MIN_SIDE px, continued by its mirror image: encoders see no less."""
-    for axis in (-2, -1):
-        size = planes.shape[axis]
+def mirrored(picture: Picture) -> Picture:
+    """With every side at least MIN_SIDE px, continued by its mirror image: encoders see no less."""
+    samples = picture.samples
+    for axis in (0, 1):
+        size = samples.shape[axis]
         if size < MIN_SIDE:
-            there = torch.arange(MIN_SIDE) % (2 * size)
-            planes = planes.index_select(axis % planes.ndim, torch.minimum(there, 2 * size - 1 - there))
-    return planes
+            there = np.arange(MIN_SIDE) % (2 * size)
+            samples = samples.take(np.minimum(there, 2 * size - 1 - there), axis)
+    return picture if samples is picture.samples else picture.with_samples(samples)
 
 
 def within(planes: Tensor, picture: Picture) -> Tensor:
-    """What of mirrored planes belongs to the picture."""
+    """What of a mirrored picture's planes belongs to the picture."""
     return planes[..., : picture.height, : picture.width]
-
-
-def only_within(planes: Tensor, picture: Picture) -> Tensor:
-    """Mirrored planes with 0 wherever they do not belong to the picture."""
-    kept = torch.zeros_like(planes)
-    within(kept, picture)[...] = within(planes, picture)
-    return kept

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from glaze_plugin.errors import BadInput, GlazeError
-from glaze_server.engine import source
 from glaze_server.engine.pixels import rounded
 from glaze_server.engine.source import Input, Source
 from glaze_server.engine.survival import resize, resized
@@ -60,7 +59,7 @@ def square(picture: Tensor, side: int) -> Tensor:
     small = resize(middle, side / edge)
     if small.shape[-1] != side:
         small = resized(small, side, side)
-    return rounded(source.mirrored(small))
+    return rounded(small)
 
 
 def split(pictures: Tensor, seed: int) -> Portfolio:
