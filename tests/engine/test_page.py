@@ -63,6 +63,15 @@ def test_blocks_are_of_like_size_on_jpegs_grid_and_cover_the_page_once(height: i
             assert outer.stop - outer.start <= page.BLOCK + 2 * HALO
 
 
+@pytest.mark.parametrize("size", [(30, 40), (2100, 2177), (4700, 2300)])
+def test_the_weights_of_blocks_make_one_everywhere(size: tuple[int, int]) -> None:
+    found = Page(blank(*size))
+    total = torch.zeros(1, 1, *found.size)
+    for block in found.blocks:
+        total[(..., *block.outer)] += found.weight(block)
+    torch.testing.assert_close(total, torch.ones_like(total))
+
+
 def test_a_target_scaled_piece_by_piece_is_that_scaled_whole() -> None:
     small = waves(20, 31)
     whole = F.interpolate(small, (75, 98), mode="bicubic", align_corners=False).clamp(0, 1)

@@ -235,9 +235,8 @@ def test_half_the_strength_uses_half_the_budget(picture: Image.Image) -> None:
 
 
 def test_the_same_seed_gives_the_same_bytes(picture: Image.Image) -> None:
-    first, again, other = (protect(picture, seed=seed).parts["result"].data for seed in (3, 3, 4))
+    first, again = (protect(picture, seed=3).parts["result"].data for _ in range(2))
     assert first == again
-    assert first != other
 
 
 def test_nothing_changes_where_the_mask_is_black(picture: Image.Image) -> None:

@@ -45,20 +45,18 @@ class Subject:
     """What is cloaked. All in [0, 1].
 
     colour: (1, 1 or 3, H, W). opacity: (1, 1, H, W) or None. target: (1, 3, H, W), Ω(x, T).
-    room: (1, 1, H, W), the largest |δ| that each pixel may take; 0 where the cloak must not reach. share: how
-    much of all this is to be cloaked, 0..1, the rest being surroundings.
+    room: (1, 1, H, W), the largest |δ| that each pixel may take; 0 where the cloak must not reach.
     """
 
     colour: Tensor
     opacity: Tensor | None
     target: Tensor
     room: Tensor
-    share: float = 1.0
 
     def to(self, device: str) -> Subject:
         """The same on another device."""
         opacity = None if self.opacity is None else self.opacity.to(device)
-        return Subject(self.colour.to(device), opacity, self.target.to(device), self.room.to(device), self.share)
+        return Subject(self.colour.to(device), opacity, self.target.to(device), self.room.to(device))
 
     def seen(self, delta: Tensor, background: tuple[float, float] = WHITE) -> Tensor:
         """What a viewer sees, (1, 3, H, W). background: one of BACKGROUNDS."""
@@ -152,9 +150,7 @@ def optimise(
     subject = subject.to(compute.home(subject.colour))
     objective = Objective(subject, encoders, compute)
     deck = Deck(min(subject.colour.shape[-2:]), quality.grids)
-    restraints = Restraints(
-        subject.seen(torch.zeros_like(subject.colour)), budget, quality.looks, compute, subject.share
-    )
+    restraints = Restraints(subject.seen(torch.zeros_like(subject.colour)), budget, quality.looks, compute)
     dice = random.Random(seed)
     delta = torch.zeros_like(subject.colour)
     velocity = torch.zeros_like(delta)

@@ -85,7 +85,7 @@ def cloak(work: Work, source: Source, number: int, page: Page, later: int, check
         return scaled(aimed.target, page.size, place)
 
     steps.begin("cloaking", QUALITIES[settings.quality].iterations * len(page.blocks) + left)
-    delta = _optimised(work, page, aimed.target, checkpoint)
+    delta = optimised(work, page, aimed.target, checkpoint)
 
     steps.begin("fitting to the eye", left)
     looked_at = _Looked(rounded(page.excerpt(page.seen)), page.excerpt(target), work.judges, compute)
@@ -140,36 +140,36 @@ class _Looked:
         return [sum(values) / len(found) for values in zip(*found, strict=True)]
 
 
-def _optimised(work: Work, page: Page, target: Tensor, checkpoint: Checkpoint) -> Tensor:
-    """δ, (1, C, H, W); of a large page in half precision, block after block, each beside those that are done."""
+def optimised(work: Work, page: Page, target: Tensor, checkpoint: Checkpoint) -> Tensor:
+    """δ, (1, C, H, W); of a large page in half precision, put together from its blocks."""
     settings, compute = work.settings, work.compute
     quality, budget = QUALITIES[settings.quality], Budget().scaled(settings.strength)
-    shape = (1, 1 if page.picture.model == "G" else 3, *page.size)
-    if not settings.strength:
-        return torch.zeros(shape, dtype=torch.float16 if page.large else torch.float32)
     preview = _Preview(page, work.steps)
-    if not page.large:
-        subject = page.subject(page.blocks[0], target)
-        step = preview.watching(page.blocks[0], subject)
-        return optimise(subject, work.judges, quality, budget, settings.seed, step, checkpoint, compute)
-    whole = torch.zeros(shape, dtype=torch.float16)
-    for number, block in enumerate(page.blocks):
+
+    def of(block: Window, begun: Checkpoint) -> Tensor:
+        subject = page.subject(block, target)
+        if page.large and not subject.room.any():
+            work.steps.advance(quality.iterations)
+            return torch.zeros_like(subject.colour)
+        step = preview.watching(block, subject)
+        return optimise(subject, work.judges, quality, budget, settings.seed, step, begun, compute)
+
+    if not page.large and settings.strength:
+        return of(page.blocks[0], checkpoint)
+    channels = 1 if page.picture.model == "G" else 3
+    whole = torch.zeros(1, channels, *page.size, dtype=torch.float16 if page.large else torch.float32)
+    for number, block in enumerate(page.blocks if settings.strength else []):
         begun = checkpoint.beside(f"block{number}")
         done = begun.beside("done")
         if saved := done.load():
             tensors, facts = saved
             compute.resume(facts)
             work.steps.advance(quality.iterations)
-            whole[(..., *block.place)] = tensors["delta"]
-            continue
-        subject = page.subject(block, target, whole)
-        if not subject.room.any():
-            work.steps.advance(quality.iterations)
-            continue
-        step = preview.watching(block, subject)
-        delta = optimise(subject, work.judges, quality, budget, settings.seed, step, begun, compute)
-        whole[(..., *block.place)] = delta[(..., *block.core)].half()
-        done.save({"delta": whole[(..., *block.place)].contiguous()}, compute.facts())
+            delta = tensors["delta"]
+        else:
+            delta = (of(block, begun) * page.weight(block)).half()
+            done.save({"delta": delta}, compute.facts())
+        whole[(..., *block.outer)] += delta
     return whole
 
 

@@ -1,7 +1,7 @@
 """A page as the engine comes to see it, piece by piece, so that memory stays bounded whatever its size.
 
 Of a large page nothing lies in memory whole but its samples and δ in half precision. The loop has one block at a time,
-whose surroundings are there and stay as they are; the target is painted small, as it always was, and scaled up where it
+which passes into its neighbours without a seam; the target is painted small, as it always was, and scaled up where it
 is wanted; the budget and all figures are of an excerpt at full size.
 """
 
@@ -112,22 +112,27 @@ class Page:
         """The same of another picture of the page's size."""
         return seen(_cut(picture, place))
 
-    def subject(self, block: Window, target: Tensor, delta: Tensor | None = None) -> Subject:
-        """A block for the loop. target: of the page, of any size. delta: what surrounds the block so far, if it has
-        surroundings: (1, C, H, W) of the page."""
+    def subject(self, block: Window, target: Tensor) -> Subject:
+        """A block for the loop. target: of the page, of any size."""
         picture = _cut(self.picture, block.outer)
         colour, opacity = pixels.colour(picture), pixels.alpha(picture)
         room = self.strength * jnd.room(over(colour, opacity), opacity) * self._masked(block.outer)
         for axis, end in ((-2, self.picture.height), (-1, self.picture.width)):  # what is mirrored is not cloaked
             kept = min(end - block.outer[axis].start, room.shape[axis])
             room.narrow(axis, kept, room.shape[axis] - kept).zero_()
-        wanted = scaled(target, self.size, block.outer)
-        if delta is None:
-            return Subject(colour, opacity, wanted, room)
-        colour = (colour + delta[(..., *block.outer)].float()).clamp(0, 1)
-        inside = torch.zeros_like(room)
-        inside[(..., *block.core)] = 1
-        return Subject(colour, opacity, wanted, room * inside, float(inside.mean()))
+        return Subject(colour, opacity, scaled(target, self.size, block.outer), room)
+
+    def weight(self, block: Window) -> Tensor:
+        """How much δ of a block counts, (1, 1, h, w): what two share passes from one to the other."""
+
+        def along(outer: slice, place: slice, side: int) -> Tensor:
+            at = torch.arange(outer.start, outer.stop) + 0.5
+            begun = (at - place.start) / (2 * HALO) + 0.5 if place.start else torch.ones_like(at)
+            left = (place.stop - at) / (2 * HALO) + 0.5 if place.stop < side else torch.ones_like(at)
+            return begun.clamp(0, 1) + left.clamp(0, 1) - 1
+
+        rows, columns = map(along, block.outer, block.place, self.size)
+        return (rows[:, None] * columns)[None, None]
 
     @cached_property
     def small(self) -> Tensor:

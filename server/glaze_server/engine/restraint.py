@@ -57,23 +57,22 @@ class Restraint:
 class Restraints:
     """All of them for one picture.
 
-    reference: (1, 3, H, W) in [0, 1]. looks: iterations from one look of the dear ones to the next, 0 for none. share: how much of
-    the reference changes; differences are means over all of it.
+    reference: (1, 3, H, W) in [0, 1]. looks: iterations from one look of the dear ones to the next, 0 for none.
     """
 
-    def __init__(self, reference: Tensor, budget: Budget, looks: int, compute: Compute, share: float = 1.0) -> None:
+    def __init__(self, reference: Tensor, budget: Budget, looks: int, compute: Compute) -> None:
         strength = budget.max_change / EPSILON
         alex, colour = Lpips(reference, "alex", None, compute), ColourDifference(reference, None, compute)
         often = min(CHEAP, looks or CHEAP)
         self._all = [
-            Restraint(alex, share * budget.lpips_alex, often, 0),
-            Restraint(colour, share * strength * COLOUR_LIMIT, often, often // 2),
+            Restraint(alex, budget.lpips_alex, often, 0),
+            Restraint(colour, strength * COLOUR_LIMIT, often, often // 2),
         ]
         if looks:
             vgg, jod_loss = Lpips(reference, "vgg", None, compute, half=True), JodLoss(reference, None, compute)
             self._all += [
-                Restraint(vgg, share * budget.lpips_vgg, looks, 0),
-                Restraint(jod_loss, share * budget.jod_loss, looks, looks // 2),
+                Restraint(vgg, budget.lpips_vgg, looks, 0),
+                Restraint(jod_loss, budget.jod_loss, looks, looks // 2),
             ]
 
     def gradient(self, delta: Tensor, show: Callable[[Tensor], Tensor], iteration: int) -> Tensor:
