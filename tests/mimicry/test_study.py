@@ -14,23 +14,29 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bench.mimic import section
 from glaze_plugin.errors import Cancelled, GlazeError
 from glaze_server.engine.encoders import STRIDE, Encoder
 from glaze_server.mimicry import report
 from glaze_server.mimicry.arms import Arm
-from glaze_server.mimicry.countermeasures import COUNTERMEASURES, NOISE, ROBUST
+from glaze_server.mimicry.countermeasures import COUNTERMEASURES, NOISE, ROBUST, Countermeasure
 from glaze_server.mimicry.generator import FineTuning
 from glaze_server.mimicry.study import FIGURES, Study
 from tests.engine.conftest import Recorder, refusal
 from tests.mimicry.conftest import PLAN
 
 Begin = Callable[..., Study]
+COUNTERS: dict[str, Countermeasure] = {
+    "nothing": lambda pictures, seed, trip: pictures,
+    "blank": lambda pictures, seed, trip: torch.zeros_like(pictures),
+}
+TRIED = {"plan": replace(PLAN, counters=tuple(COUNTERS)), "countermeasures": COUNTERS}
 
 
 @pytest.fixture(scope="module")
 def finished(begin: Begin, tmp_path_factory: pytest.TempPathFactory) -> tuple[Study, dict[str, Any]]:
     """A study that nothing disturbed, and what it found."""
-    study = begin(tmp_path_factory.mktemp("whole"), Recorder())
+    study = begin(tmp_path_factory.mktemp("whole"), Recorder(), **TRIED)
     return study, study.run()
 
 
@@ -40,11 +46,11 @@ def test_an_interrupted_study_goes_on_and_gives_the_numbers_of_an_undisturbed_on
     study, undisturbed = finished
     whole = cast(Recorder, study.reporter)
     with pytest.raises(Cancelled):
-        begin(tmp_path, Recorder(len(whole.steps) * 2 // 3)).run()
+        begin(tmp_path, Recorder(len(whole.steps) * 2 // 3), **TRIED).run()
     done = [path.parent for path in tmp_path.rglob("done")]
     before = {path: path.stat().st_mtime_ns for folder in done for path in folder.iterdir()}
     assert len(study.portfolio.training) < len(done) < len(list(study.kept.folder.rglob("done")))
-    again = begin(tmp_path)
+    again = begin(tmp_path, **TRIED)
     assert again.run() == undisturbed
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert whole.steps == sorted(whole.steps)
@@ -52,7 +58,8 @@ def test_an_interrupted_study_goes_on_and_gives_the_numbers_of_an_undisturbed_on
 
     found = report.write(again, undisturbed)
     arms = found["ways"]["lora"]["arms"]
-    assert set(arms) == {"clean", "cloak-100", "noise", "blend"}
+    countered = [f"{kind}+{name}" for name in COUNTERS for kind in ("clean", "cloak-100")]
+    assert list(arms) == ["clean", "cloak-100", "noise", "blend", *countered]
     assert all(set(arm) == set(FIGURES) - {"genre_shift"} for arm in arms.values())
     assert arms["clean"]["closer"]["mean"] == 0.5
     assert all(len(arm["accuracy"]["seeds"]) == PLAN.seeds for arm in arms.values())
@@ -72,6 +79,43 @@ def test_an_interrupted_study_goes_on_and_gives_the_numbers_of_an_undisturbed_on
         begin(tmp_path, plan=replace(PLAN, samples=3)).run()
 
 
+def test_a_countermeasure_on_cloaked_pictures_is_compared_with_the_same_one_on_clean_pictures(
+    finished: tuple[Study, dict[str, Any]],
+) -> None:
+    study, found = finished
+    arms = found["ways"]["lora"]["arms"]
+    for kind in ("clean", "cloak-100"):
+        assert arms[f"{kind}+nothing"] == arms[kind]
+        assert arms[kind]["closer_alike"] == arms[kind]["closer"]
+        assert not study.pictures(Arm(kind.split("-")[0], counter="blank"), 0).any()
+    mine, control = arms["cloak-100+blank"], arms["clean+blank"]
+    assert mine == control
+    assert mine["closer_alike"]["seeds"] == [0.5] * PLAN.seeds
+    assert mine["closer"] != mine["closer_alike"]
+
+
+def test_the_comparison_stands_in_the_page_the_section_and_a_sentence(
+    finished: tuple[Study, dict[str, Any]],
+) -> None:
+    study, found = finished
+    found = json.loads(json.dumps(report.write(study, found)))
+    first, nothing, blank = report.verdict(found)
+    assert "of one that learned from clean ones" in first
+    taken = found["ways"]["lora"]["arms"]["clean+blank"]["accuracy"]["mean"]
+    assert blank == (
+        "lora, blank for cloaked and clean pictures alike: the mimic of the cloaked ones is closer to the artist in "
+        "0.500 [0.500, 0.500] of all pairs, not significantly fewer than the half that would mean no effect of the "
+        f"cloak; {taken:.0%} of its pictures are taken for the artist's, {taken:.0%} of the other's."
+    )
+    page = (study.kept.folder / "report.html").read_text().replace("&#x27;", "'")
+    made = section(found | {"date": "today", "machine": "this one", "commit": "none"})
+    for said in (first, nothing, blank, report.TITLES["closer_alike"], "clean pictures, then blank"):
+        assert said in page and said in made
+
+    found["ways"]["lora"]["arms"]["cloak-100+blank"]["closer_alike"] |= {"mean": 0.3, "low": 0.2, "high": 0.4}
+    assert "0.300 [0.200, 0.400] of all pairs, significantly fewer" in report.verdict(found)[2]
+
+
 def test_shares_mix_clean_and_cloaked_and_controls_keep_to_the_budget(
     finished: tuple[Study, dict[str, Any]],
 ) -> None:
@@ -82,7 +126,8 @@ def test_shares_mix_clean_and_cloaked_and_controls_keep_to_the_budget(
     assert sum(not torch.equal(one, other) for one, other in zip(clean, half, strict=True)) == 1
     for changed in (whole, noise):
         assert 0 < float((changed - clean).abs().max()) <= 16 / 255 + 1e-6
-    assert torch.allclose(study.pictures(Arm("cloak", 100, "invert"), 0), 1 - whole, atol=1e-6)
+    for kind, before in (("cloak", whole), ("clean", clean)):
+        assert torch.allclose(study.pictures(Arm(kind, counter="invert"), 0), 1 - before, atol=1e-6)
 
 
 class Learner:
@@ -111,12 +156,13 @@ def test_a_cloak_against_another_encoder_and_robust_training_have_arms(begin: Be
     study = begin(tmp_path, generator=learner, plan=plan, foreign=[other], countermeasures=COUNTERMEASURES)
     found = report.write(study, study.run())
     arms = list(found["ways"]["lora"]["arms"])
-    assert arms == ["clean", "cloak-100", "foreign", "noise", "blend", "cloak-100+robust"]
+    assert arms == ["clean", "cloak-100", "foreign", "noise", "blend", "clean+robust", "cloak-100+robust"]
     assert found["depends_on"]["foreign"] == ["other"]
     seen = dict(zip(arms, learner.seen, strict=True))
-    assert [how.noise for _, how in seen.values()] == [0, 0, 0, 0, 0, NOISE]
-    clean, cloak, foreign, robust = (seen[name][0] for name in ("clean", "cloak-100", "foreign", "cloak-100+robust"))
-    assert not torch.equal(foreign, cloak) and not torch.equal(foreign, clean) and torch.equal(robust, cloak)
+    assert [how.noise for _, how in seen.values()] == [0, 0, 0, 0, 0, NOISE, NOISE]
+    clean, cloak, foreign = (seen[name][0] for name in ("clean", "cloak-100", "foreign"))
+    assert not torch.equal(foreign, cloak) and not torch.equal(foreign, clean)
+    assert torch.equal(seen["clean+robust"][0], clean) and torch.equal(seen["cloak-100+robust"][0], cloak)
     assert 0 < float((foreign - clean).abs().max()) <= 16 / 255 + 1e-6
     page = (tmp_path / "report.html").read_text()
     assert "clean, cloaked, noise, blend, cloaked against the embedded encoder alone" in page

@@ -42,6 +42,11 @@ class Arm:
         return f"{self.kind}{share}{'+' if self.counter else ''}{self.counter}"
 
     @property
+    def control(self) -> Arm:
+        """Clean pictures that go through the same countermeasure, if any: what it is fairly compared with."""
+        return Arm(CLEAN, counter=self.counter)
+
+    @property
     def about(self) -> str:
         """For a reader."""
         words = {
@@ -61,7 +66,8 @@ class Plan:
 
     shares: % of the pictures that are cloaked, one arm each. tuning: way → how a mimic fine-tunes. seeds: runs of each
     arm. samples: pictures that each run makes. quality, style: of the cloak, as in engine.settings. counters: names of
-    countermeasures. caption: of every training picture. prompts: taken in turns.
+    countermeasures, each tried on cloaked and on clean pictures. caption: of every training picture. prompts: taken in
+    turns.
     """
 
     tuning: dict[str, FineTuning]
@@ -97,7 +103,7 @@ class Plan:
             *([Arm(FOREIGN)] if FOREIGN in more else []),
             *(Arm(kind) for kind in CONTROLS),
             *([Arm(OTHER)] if OTHER in more else []),
-            *(Arm(CLOAK, 100, name) for name in self.counters),
+            *(Arm(kind, counter=name) for name in self.counters for kind in (CLEAN, CLOAK)),
         ]
 
     def cells(self, more: Collection[str]) -> Iterator[tuple[str, Arm, int]]:

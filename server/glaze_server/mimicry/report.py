@@ -18,13 +18,14 @@ from torch import Tensor
 from glaze_plugin import __version__
 from glaze_server.engine import pixels
 from glaze_server.engine.survival import resize
-from glaze_server.mimicry.arms import Arm
+from glaze_server.mimicry.arms import CLOAK, Arm
 from glaze_server.mimicry.study import FIGURES, Study
 
 TITLES = {
     "accuracy": "taken for the artist's",
     "distance": "distance to the artist's style",
     "closer": "closer to the artist than the clean-trained model's",
+    "closer_alike": "closer than clean pictures treated alike",
     "kid": "KID to the artist's pictures",
     "genre_shift": "CLIP genre shift",
 }
@@ -48,7 +49,10 @@ def write(study: Study, results: dict[str, Any]) -> dict[str, Any]:
 
 
 def verdict(results: dict[str, Any]) -> list[str]:
-    """One sentence for each way: whether the cloak kept the mimic from the style, as the figures have it."""
+    """Whether the cloak kept the mimic from the style, as the figures have it.
+
+    One sentence for each way, and one for each countermeasure in it. results: as `Study.run` returns them.
+    """
     said = []
     for way, found in results["ways"].items():
         falls = found["falls"]
@@ -64,7 +68,22 @@ def verdict(results: dict[str, Any]) -> list[str]:
             f"{way}: of the pictures of a mimic that learned from cloaked ones, {mine:.0%} are taken for the artist's, "
             f"of one that learned from clean ones {clean:.0%}; that is {words}."
         )
+        counters = results["depends_on"]["plan"]["counters"]
+        said += [_after(way, Arm(CLOAK, counter=counter), found["arms"]) for counter in counters]
     return said
+
+
+def _after(way: str, mine: Arm, arms: dict[str, Any]) -> str:
+    """What a countermeasure leaves of the cloak's effect, beside what it does to clean pictures, in one sentence."""
+    closer = arms[mine.name]["closer_alike"]
+    taken = [arms[arm.name]["accuracy"]["mean"] for arm in (mine, mine.control)]
+    held = closer["units"] > 1 and closer["high"] < 0.5
+    return (
+        f"{way}, {mine.counter} for cloaked and clean pictures alike: the mimic of the cloaked ones is closer to the "
+        f"artist in {number(closer)} of all pairs, {'' if held else 'not '}significantly fewer than the half that "
+        f"would mean no effect of the cloak; {taken[0]:.0%} of its pictures are taken for the artist's, {taken[1]:.0%} "
+        "of the other's."
+    )
 
 
 def told(results: dict[str, Any]) -> str:
@@ -153,7 +172,7 @@ def _plot(arms: dict[str, Any], about: dict[str, str]) -> str:
     """Two figures of every arm with their intervals, as SVG."""
     figure = Figure(figsize=(9, 1.2 + 0.3 * len(arms)), layout="constrained")
     names = list(arms)
-    for axes, what in zip(figure.subplots(1, 2, sharey=True), ("accuracy", "closer"), strict=True):
+    for axes, what in zip(figure.subplots(1, 2, sharey=True), ("accuracy", "closer_alike"), strict=True):
         found = [arms[name][what] for name in names]
         means = [one["mean"] for one in found]
         bars = [[one["mean"] - one["low"] for one in found], [one["high"] - one["mean"] for one in found]]

@@ -111,12 +111,14 @@ class Classifier:
         return {name: places.count(place) / len(places) for place, name in enumerate(self.names) if place in places}
 
 
-def closer(distances: Sequence[float], clean: Sequence[float]) -> float:
-    """How often a picture is nearer to the artist than the clean-trained model's of the same prompt and seed.
+def closer(distances: Sequence[float], control: Sequence[float]) -> float:
+    """How often, in [0, 1], a picture is nearer to the artist than the control's of the same prompt and seed.
 
-    Ties count half; 0.5 means no protection.
+    distances, control: of each picture, in the same order, at least one. Ties count half; 0.5 means no protection.
+    Raises ValueError where they are not as many.
     """
-    wins = [1.0 if one < other else 0.5 if one == other else 0.0 for one, other in zip(distances, clean, strict=True)]
+    pairs = zip(distances, control, strict=True)
+    wins = [1.0 if one < other else 0.5 if one == other else 0.0 for one, other in pairs]
     return sum(wins) / len(wins)
 
 

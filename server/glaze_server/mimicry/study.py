@@ -40,7 +40,7 @@ THE_ARTIST = "the artist"
 """The classifier's word."""
 PX_BYTES = 3
 """Bytes for each px of a picture on disk, at most."""
-FIGURES = ("accuracy", "distance", "closer", "kid", "genre_shift")
+FIGURES = ("accuracy", "distance", "closer", "closer_alike", "kid", "genre_shift")
 CLOAKED = Arm(CLOAK)
 KINDS = (CLOAK, NOISE, BLEND, FOREIGN)
 """The order in which a training picture's copies are kept; the last only where there is one."""
@@ -123,7 +123,8 @@ class Study:
         )
 
     def _bytes(self, cells: int) -> int:
-        pictures = cells * self.plan.samples + (6 + len(self.plan.counters)) * len(self.portfolio.training)
+        kept = len(KINDS) + sum(bool(arm.counter) for arm in self.plan.arms(self.more))
+        pictures = cells * self.plan.samples + kept * len(self.portfolio.training)
         return PX_BYTES * self.generator.side**2 * pictures
 
     def _treat(self, steps: Steps, after: int) -> str:
@@ -161,6 +162,16 @@ class Study:
 
     def pictures(self, arm: Arm, seed: int) -> Tensor:
         """What a mimic of that arm trains on, (N, 3, side, side); countermeasures, which may be dear, act once."""
+        if not arm.counter:
+            return self._published(arm, seed)
+        name = f"countered/{arm.name}"
+        if not self.kept.has(name):
+            found = self._published(arm, seed)
+            self.kept.pictures(name, self.countermeasures[arm.counter](found, SEED, self.generator.round_trip))
+        return self.kept.load(name)
+
+    def _published(self, arm: Arm, seed: int) -> Tensor:
+        """What a mimic of that arm finds, before any countermeasure."""
         training = self.portfolio.training
         if arm.kind == OTHER:
             return next(iter(self.others.values()))[: len(training)]
@@ -169,12 +180,7 @@ class Study:
         mixed = training.clone()
         changed = cloaked(len(training), arm.share, seed)
         mixed[changed] = self._treated(arm.kind)[changed]
-        if not arm.counter:
-            return mixed
-        name = f"countered/{arm.name}"
-        if not self.kept.has(name):
-            self.kept.pictures(name, self.countermeasures[arm.counter](mixed, SEED, self.generator.round_trip))
-        return self.kept.load(name)
+        return mixed
 
     def _cell(self, way: str, arm: Arm, seed: int, tick: Callable[[], None]) -> None:
         name = _place(way, arm, seed)
@@ -210,19 +216,20 @@ class Study:
             by_arm: dict[str, dict[str, list[float]]] = {arm.name: {} for arm in arms}
             taken: dict[str, list[dict[str, float]]] = {arm.name: [] for arm in arms}
             for seed in range(self.plan.seeds):
-                scored = {arm.name: score(_place(way, arm, seed)) for arm in arms}
+                scored = {arm: score(_place(way, arm, seed)) for arm in arms}
                 for arm, one in scored.items():
-                    taken[arm].append(one.taken_for)
+                    taken[arm.name].append(one.taken_for)
                     values = {
                         "accuracy": one.taken_for.get(THE_ARTIST, 0.0),
                         "distance": sum(one.distances) / len(one.distances),
-                        "closer": scores.closer(one.distances, scored[CLEAN].distances),
+                        "closer": scores.closer(one.distances, scored[Arm(CLEAN)].distances),
+                        "closer_alike": scores.closer(one.distances, scored[arm.control].distances),
                         "kid": scores.kid(one.numbers, artist),
                         "genre_shift": one.genre_shift,
                     }
                     for figure, value in values.items():
                         if value is not None:
-                            by_arm[arm].setdefault(figure, []).append(value)
+                            by_arm[arm.name].setdefault(figure, []).append(value)
             ways[way] = {
                 "arms": {arm: _estimates(values) for arm, values in by_arm.items()},
                 "falls": _falls(by_arm),
