@@ -6,23 +6,22 @@ Anything else in that file stays as it is. The study is that of `glaze evaluate`
 from __future__ import annotations
 
 import argparse
-import json
 import sys
+from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
 
 from bench.cloakbench import home, machine
 from bench.cloakbench.report import table
 from bench.sections import HEADING, placed
-from glaze_plugin.cli.evaluate import artists
-from glaze_plugin.cli.style import found
+from glaze_plugin.cli.evaluate import study
 from glaze_plugin.errors import BadInput, GlazeError
+from glaze_plugin.messages import Progress
 from glaze_server.engine import device
-from glaze_server.mimicry import __main__ as process
 from glaze_server.mimicry import report
 from glaze_server.mimicry.minimimic import latents, train
 
@@ -30,6 +29,8 @@ ROOT = Path(__file__).parents[1]
 WORK = ROOT / ".cache" / "mimic"
 ART = ROOT.parent / "shared" / "art"
 RESULTS = ROOT / "docs" / "results.md"
+
+say = partial(print, flush=True)
 
 
 def section(results: dict[str, Any]) -> str:
@@ -48,6 +49,19 @@ def section(results: dict[str, Any]) -> str:
     parts += [f"{sentence}\n" for sentence in report.verdict(results)]
     parts += [f"{report.told(results)}\n", f"{report.detected(results)}\n", f"{results['statement']}\n"]
     return "\n".join(parts) + "\n"
+
+
+def lines() -> Callable[[Progress], None]:
+    """What prints a line, with how much is done, whenever another stage begins."""
+    said = ""
+
+    def tell(news: Progress) -> None:
+        nonlocal said
+        if news.stage != said:
+            said = news.stage
+            say(f"{news.step / news.steps:4.0%} {said}")
+
+    return tell
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -69,19 +83,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     work = WORK / ("quick" if options.quick else "full")
     home.use(work)
-    try:
-        name = options.generator or str(train.trained(WORK, options.minutes, print))
-        pictures = _paths(options.pictures or _quarters(WORK / "artist"))
-        folder = options.others or (None if options.generator else latents.others(WORK))
-        others = artists(folder) if folder else {}
-    except GlazeError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
     order: dict[str, Any] = {
-        "pictures": pictures,
-        "others": others,
         "out": str(work / "study"),
-        "generator": name,
         "ways": options.way,
         "seeds": options.seeds,
         "counters": options.counter,
@@ -89,13 +92,14 @@ def main(arguments: list[str] | None = None) -> int:
         "quick": options.quick,
         "foreign": not options.quick,
     }
-    torch.use_deterministic_algorithms(True, warn_only=True)
     try:
-        process.evaluate(order)
+        order["generator"] = options.generator or str(train.trained(WORK, options.minutes, say))
+        pictures = options.pictures or _quarters(WORK / "artist")
+        others = options.others or (None if options.generator else latents.others(WORK))
+        results = study(pictures, others, order, lines())["report"]
     except GlazeError as error:
         print(error, file=sys.stderr)
         return error.exit_code
-    results = json.loads((work / "study" / "report.json").read_text(encoding="utf-8"))
     results |= {"date": date.today().isoformat(), "commit": machine.commit()}
     made = section(results | {"machine": machine.in_words(device.choose())})
     page = ROOT / "out" / "results.md" if options.quick else RESULTS
@@ -119,10 +123,6 @@ def _quarters(folder: Path) -> Path:
                 part = painting.convert("RGB").crop((left, top, left + width // 2, top + height // 2))
                 part.save(folder / f"{path.stem}-{number}.png")
     return folder
-
-
-def _paths(folder: Path) -> list[str]:
-    return [str(path) for path in found([folder])]
 
 
 if __name__ == "__main__":

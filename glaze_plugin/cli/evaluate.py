@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,9 @@ PATIENCE_SECONDS = 10
 
 
 def evaluate(folder: Path, others: Path | None, order: dict[str, Any], as_json: bool) -> None:
-    """Run a study and print what it found. order: as `glaze_server.mimicry` takes it, without the pictures.
-
-    Raises the error that it ends with, Cancelled on Ctrl-C.
-    """
-    whole = order | {"pictures": _paths(folder), "others": artists(others) if others else {}}
-    report = _followed(whole, as_json)
+    """Run a study and print what it found. Arguments and errors: as those of `study`."""
+    with progress_bar("evaluating", not as_json) as update:
+        report = study(folder, others, order, update)
     if as_json:
         print_json(report["report"])
         return
@@ -36,7 +34,17 @@ def evaluate(folder: Path, others: Path | None, order: dict[str, Any], as_json: 
     console.print(f"The report is {report['page']}.", markup=False, soft_wrap=True)
 
 
-def artists(folder: Path) -> dict[str, list[str]]:
+def study(folder: Path, others: Path | None, order: dict[str, Any], tell: Callable[[Progress], None]) -> dict[str, Any]:
+    """Run a study, or the rest of one. Returns the last line of the server's process: report, page and verdict.
+
+    folder: of one artist's pictures. others: of other artists', a subfolder each. order: what `glaze_server.mimicry`
+    takes, without the pictures. tell: called with each news of progress. Raises BadInput where there is no picture, the
+    error that the study ends with, Cancelled on Ctrl-C.
+    """
+    return _followed(order | {"pictures": _paths(folder), "others": _artists(others) if others else {}}, tell)
+
+
+def _artists(folder: Path) -> dict[str, list[str]]:
     """Artist → pictures: each subfolder is one artist; where there is none, the folder itself is.
 
     Raises BadInput where one has no picture.
@@ -51,8 +59,8 @@ def _paths(folder: Path) -> list[str]:
     return [str(path.resolve()) for path in found([folder])]
 
 
-def _followed(order: dict[str, Any], as_json: bool) -> dict[str, Any]:
-    """The last line of the server's process, whose progress is shown."""
+def _followed(order: dict[str, Any], tell: Callable[[Progress], None]) -> dict[str, Any]:
+    """The last line of the server's process, whose progress is told."""
     *command, module = start_command()
     words = [*command, f"{module}.mimicry", json.dumps(order)]
     last: dict[str, Any] = {}
@@ -62,11 +70,10 @@ def _followed(order: dict[str, Any], as_json: bool) -> dict[str, Any]:
     ):
         assert child.stdout is not None
         try:
-            with progress_bar("evaluating", not as_json) as update:
-                for text in child.stdout:
-                    last = json.loads(text)
-                    if "stage" in last:
-                        update(Progress("", last["stage"], last["step"], last["steps"]))
+            for text in child.stdout:
+                last = json.loads(text)
+                if "stage" in last:
+                    tell(Progress("", last["stage"], last["step"], last["steps"]))
             child.wait()
             complaints.seek(0)
             said = complaints.read().decode(errors="replace").strip().splitlines()

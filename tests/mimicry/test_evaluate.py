@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from bench import mimic
 from glaze_server.mimicry.__main__ import main
 from tests.conftest import Glaze
 
@@ -41,6 +43,27 @@ def test_ctrl_c_leaves_a_study_that_the_same_command_ends(glaze: Glaze, works: P
     assert (report["depends_on"]["generator"], report["style"]) == ("sd", "etching")
     assert "CLIP is not on this computer" in " ".join(report["notes"])
     assert (out / "report.html").exists()
+
+
+def test_the_benchmark_tells_each_stage_in_a_line_and_writes_its_section(
+    works: Path, sd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (works / "4.png").unlink()
+    monkeypatch.setenv("GLAZE_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(mimic, "ROOT", tmp_path)
+    monkeypatch.setattr(mimic, "WORK", tmp_path / "work")
+    words = ["--generator", str(sd), "--quick", "--seeds", "1"]
+    assert mimic.main([str(tmp_path / "nowhere"), *words]) == 2
+    assert capsys.readouterr().err.startswith("There is no folder ")
+    assert mimic.main([str(works), *words]) == 0
+    section = (tmp_path / "out" / "results.md").read_text()
+    progress, found, rest = capsys.readouterr().out.partition(section)
+    assert found and rest == "\n"
+    lines = progress.splitlines()
+    assert all(re.fullmatch(r" {0,2}\d+% \w.*", line) for line in lines)
+    assert len(lines) == len(set(lines))
+    assert "clean, lora, seed 1 of 1" in "\n".join(lines)
+    assert "| clean pictures " in section
 
 
 @pytest.mark.parametrize(
