@@ -143,7 +143,8 @@ def evaluate_(
         typer.Option(help="Other artists' pictures, a subfolder each: a control, and what yours are told from."),
     ] = None,
     counter: Annotated[
-        Optional[list[str]], typer.Option(help="What the mimic does first, such as jpeg or impress; may be repeated.")
+        Optional[list[str]],
+        typer.Option(help="What the mimic does first, to clean pictures too, like jpeg or impress; may be repeated."),
     ] = None,
     style: Style = "auto",
     quick: Annotated[bool, typer.Option("--quick", help="Few steps, two seeds, LoRA alone.")] = False,
