@@ -1,39 +1,51 @@
-"""What large pictures cost, and whether blocks show: `.venv/bin/python -m bench.tiles [SIDE...]`.
+"""What large pictures cost, and whether tiles show: `.venv/bin/python -m bench.tiles [SIDE...]`.
 
-Memory: the peak of a process that does a whole job over a square picture of raw pixels, with one step of the loop,
-beyond what it has after one of SMALL px; and what of it each px beyond the picture before takes. The samples themselves
-take 6 bytes a px, as they came and as they go. Seams: the energy of δ within BORDER px of a block's border, in units of
-each pixel's room, beside that elsewhere, on a gradient of 2048×1024 px.
+Memory: the peak of a process that does a whole job over a square picture of raw pixels, with a few steps of the loop,
+beyond what it has after a small one, and what each px beyond the picture before takes of it; the samples that come and
+those that go take 3 bytes each. Seconds: of that job. Seams: the energy of δ within BORDER px of a tile's border, in
+units of each pixel's room, beside that elsewhere, on a gradient of 2048×1024 px.
 """
 
 from __future__ import annotations
 
+import json
 import resource
 import subprocess
 import sys
+import time
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from glaze_plugin.raster import RasterFormat
-from glaze_server.engine import encoders, page, settings, tasks
-from glaze_server.engine.checkpoint import Checkpoint
-from glaze_server.engine.cloaking import Work, optimised
-from glaze_server.engine.device import Compute
-from glaze_server.engine.page import Page
-from glaze_server.engine.picture import Picture
-from glaze_server.engine.progress import Steps
-from glaze_server.engine.settings import Quality, Settings
+from glaze_server.engine import encoders, jnd, settings, tasks
+from glaze_server.engine.budget import Budget
+from glaze_server.engine.cloak import Subject, optimise
+from glaze_server.engine.device import CORE, Compute, Device
+from glaze_server.engine.settings import QUALITIES, Quality
 from glaze_server.engine.source import Input
-from glaze_server.engine.tiles import Window
 
-SIDES = (1024, 2048, 3072, 4096, 8192)
-SMALL = 96
+SIDES = (1024, 2048, 4096, 8192)
+QUICK = Quality(3, 0, 1)
 BORDER = 4
 MOST = 1.05
 """The ratio of the energies that is allowed."""
+
+
+def picture(height: int, width: int, phase: float) -> Tensor:
+    """(1, 3, H, W): waves over a gradient, the same on every machine."""
+    x, y = torch.linspace(0, 1, width)[None, :], torch.linspace(0, 1, height)[:, None]
+    planes = [
+        0.2 + 0.5 * (x + y) / 2 + 0.1 * torch.sin(width / 9 * x + phase * c) * torch.cos(height / 7 * y)
+        for c in (1, 2, 3)
+    ]
+    return torch.stack(planes)[None]
+
+
+def peak() -> float:
+    """Bytes at most since the process began."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
 
 
 class Silent:
@@ -44,73 +56,56 @@ class Silent:
     def preview(self, layout: RasterFormat, pixels: bytes) -> None: ...
 
 
-def waves(height: int, width: int) -> NDArray[np.uint8]:
-    """Samples (H, W, 3): waves over a gradient, made row by row, the same on every machine."""
-    x = np.linspace(0, 1, width)[None]
-    samples = np.empty((height, width, 3), np.uint8)
-    for row in range(height):
-        y = row / height
-        for plane in range(3):
-            wave = np.sin(width / 9 * x + plane) * np.cos(row / 7)
-            samples[row, :, plane] = 255 * (0.2 + 0.25 * (x + y) + 0.1 * wave)
-    return samples
-
-
-def peak() -> float:
-    """Bytes at most since the process began."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024.0
+def waves(side: int) -> bytes:
+    """Samples of a square picture: waves over a gradient, made row by row, the same on every machine."""
+    x = np.linspace(0, 1, side)[:, None]
+    samples = np.empty((side, side, 3), np.uint8)
+    for row in range(side):
+        wave = np.sin(side / 9 * x + np.arange(3)) * np.cos(row / 7)
+        samples[row] = 255 * (0.2 + 0.25 * (x + row / side) + 0.1 * wave)
+    return samples.tobytes()
 
 
 def one(side: int) -> None:
-    """Print the bytes that the job over a picture of that side takes beyond that over a small one."""
-    settings.QUALITIES["preview"] = Quality(3, 0, 1)
+    """Print the bytes that a job over a picture of that side takes beyond one over a small one, and its seconds."""
+    settings.QUALITIES["preview"] = QUICK
     found = []
-    for length in (SMALL, side):
-        given = Input(waves(length, length).tobytes(), RasterFormat(length, length, "RGB", "u8"))
+    for length in (96, side):
+        given = Input(waves(length), RasterFormat(length, length, "RGB", "u8"))
+        began = time.perf_counter()
         tasks.run("protect", {"picture": given}, {"quality": "preview", "style": "dusk"}, Silent())
         found.append(peak())
-    print(found[1] - found[0])
+    print(json.dumps([found[1] - found[0], time.perf_counter() - began]))
 
 
 def memory(sides: list[int]) -> None:
-    print(" side px   peak MB   bytes for each further px")
+    print(" side px   peak MB   bytes for each further px   seconds")
     before = (0, 0.0)
     for side in sides:
         done = subprocess.run(
-            [sys.executable, "-m", "bench.tiles", "--one", str(side)], capture_output=True, text=True, check=True
+            [sys.executable, "-m", "bench.tiles", "--one", str(side)], stdout=subprocess.PIPE, text=True, check=True
         )
-        size = float(done.stdout)
+        size, seconds = json.loads(done.stdout)
         further = (size - before[1]) / (side**2 - before[0])
-        print(f"{side:8d}   {size / 2**20:7.0f}   {further:8.1f}", flush=True)
+        print(f"{side:8d}   {size / 2**20:7.0f}   {further:25.1f}   {seconds:7.0f}", flush=True)
         before = side**2, size
 
 
-def seams(height: int, width: int, block: int) -> float:
-    """The energy of δ at the borders of blocks, as a multiple of that elsewhere."""
-    x, y = np.linspace(0.1, 0.9, width)[None, :, None], np.linspace(0, 0.1, height)[:, None, None]
-    samples = np.broadcast_to((x + y) * 65535, (height, width, 3)).astype(np.uint16)
-    target = torch.from_numpy(waves(height, width).transpose(2, 0, 1) / np.float32(255))[None]
-    page.BLOCK = block
-    whole = Page(Picture(samples, "RGB"))
-    work = Work(Settings(quality="preview"), [encoders.load("embedded")], None, Compute(), Steps(Silent(), 1))
-    delta = optimised(work, whole, target, Checkpoint()).float()
-    return _at_borders(whole, delta / whole.subject(_all_of(whole), target).room.clamp_min(1e-6))
-
-
-def _all_of(whole: Page) -> Window:
-    place = slice(0, whole.size[0]), slice(0, whole.size[1])
-    return Window(place, place, place)
-
-
-def _at_borders(whole: Page, share: Tensor) -> float:
-    energy = share.square().mean(1)[0]
-    near = torch.zeros(whole.size, dtype=torch.bool)
-    for block in whole.blocks:
-        top, left = block.place[0].start, block.place[1].start
-        if top:
-            near[top - BORDER : top + BORDER] = True
-        if left:
-            near[:, left - BORDER : left + BORDER] = True
+def seams(height: int, width: int, core: int, quality: Quality) -> float:
+    """The energy of δ at the borders of tiles, as a multiple of that elsewhere."""
+    x, y = torch.linspace(0.1, 0.9, width)[None, :], torch.linspace(0, 0.1, height)[:, None]
+    clean = (x + y).expand(1, 3, height, width).contiguous()
+    target = picture(height, width, 1.0)
+    room = jnd.room(clean, None)
+    subject = Subject(clean, None, target, room)
+    compute = Compute(Device(core=core))
+    delta = optimise(subject, [encoders.load("embedded")], quality, Budget(), 0, lambda _: None, None, compute)
+    energy = (delta / room.clamp_min(1e-6)).square().mean(1)[0]
+    near = torch.zeros(height, width, dtype=torch.bool)
+    for at in range(core, height, core):
+        near[at - BORDER : at + BORDER] = True
+    for at in range(core, width, core):
+        near[:, at - BORDER : at + BORDER] = True
     return float(energy[near].mean() / energy[~near].mean())
 
 
@@ -119,8 +114,8 @@ def main(arguments: list[str]) -> int:
         one(int(arguments[1]))
         return 0
     memory([int(side) for side in arguments] or list(SIDES))
-    ratio = seams(1024, 2048, 512)
-    print(f"energy at the borders of blocks of 512 px: {ratio:.3f} of that elsewhere (at most {MOST})")
+    ratio = seams(1024, 2048, CORE // 2, QUALITIES["preview"])
+    print(f"energy at tile borders: {ratio:.3f} of that elsewhere (at most {MOST})")
     return int(ratio > MOST)
 
 

@@ -1,4 +1,4 @@
-"""Pages in pieces: blocks for the loop, an excerpt for the eye, and large pages through whole jobs."""
+"""Pages at the size of training, in places and in excerpts, and large ones through whole jobs."""
 
 from __future__ import annotations
 
@@ -14,78 +14,54 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 
-from glaze_server.engine import cloaking, measure, page, progress, tasks
+from glaze_server.engine import cloaking, jnd, measure, page, progress, tasks
 from glaze_server.engine.budget import Budget, Eye
 from glaze_server.engine.encoders import Encoder
 from glaze_server.engine.looking import WINDOWS
-from glaze_server.engine.page import GRID, JPEG_GRID, Page, scaled
+from glaze_server.engine.page import JPEG_GRID, Page
 from glaze_server.engine.picture import Picture
-from glaze_server.engine.pixels import from_8bit
+from glaze_server.engine.pixels import from_8bit, rounded
 from glaze_server.engine.progress import Paused
 from glaze_server.engine.settings import QUALITIES
 from glaze_server.engine.source import Input, seen
 from glaze_server.engine.tasks import Result
-from glaze_server.engine.tiles import HALO
 from tests.conftest import file_bytes
 from tests.engine.conftest import Piece, Recorder, refusal, waves
 
 SIDE = 64
-"""px of a block in these tests; with its halo and a little more it is a picture."""
-LARGE = (SIDE + 2 * HALO + 40, 80)
-"""Height and width of a page of four blocks, one above the other."""
-
-
-def blank(height: int, width: int, channels: str = "RGB") -> Picture:
-    """Takes no memory, whatever its size."""
-    return Picture(np.broadcast_to(np.uint8(9), (height, width, len(channels))), channels)
-
-
-def slices(parts: list[slice]) -> list[tuple[int, int]]:
-    return sorted({(part.start, part.stop) for part in parts})
+"""px of a window of the excerpt in these tests."""
+LARGE = (232, 120)
+"""Height and width of a page that is worked on at less than half its size."""
 
 
 @pytest.mark.parametrize(
-    ("height", "width", "blocks"),
-    [(1, 1, 1), (2048, 2176, 1), (2177, 2176, 2), (4097, 300, 3), (8000, 6000, 12), (16384, 16384, 64), (9, 65535, 32)],
+    ("size", "trained"),
+    [
+        ((1, 1), (32, 32)),
+        ((832, 1216), (832, 1216)),
+        ((1024, 1024), (1024, 1024)),
+        ((2048, 2048), (1024, 1024)),
+        ((6000, 8000), (887, 1182)),
+        ((16384, 16384), (1024, 1024)),
+        ((9, 65535), (32, 65535)),
+        ((40, 65535), (32, 52428)),
+    ],
 )
-def test_blocks_are_of_like_size_on_jpegs_grid_and_cover_the_page_once(height: int, width: int, blocks: int) -> None:
-    found = Page(blank(height, width)).blocks
-    assert len(found) == blocks
-    for axis, side in ((0, max(height, 32)), (1, max(width, 32))):
-        places = slices([block.place[axis] for block in found])
-        assert [start for start, _ in places] == [0, *(stop for _, stop in places[:-1])]
-        assert places[-1][1] == side
-        assert all(start % GRID == 0 for start, _ in places)
-        assert min(stop - start for start, stop in places) > 0.8 * max(stop - start for start, stop in places)
-    for block in found:
-        for outer, core, place in zip(block.outer, block.core, block.place, strict=True):
-            assert (outer.start + core.start, outer.start + core.stop) == (place.start, place.stop)
-            assert outer.stop - outer.start <= page.BLOCK + 2 * HALO
-
-
-@pytest.mark.parametrize("size", [(30, 40), (2100, 2177), (4700, 2300)])
-def test_the_weights_of_blocks_make_one_everywhere(size: tuple[int, int]) -> None:
-    found = Page(blank(*size))
-    total = torch.zeros(1, 1, *found.size)
-    for block in found.blocks:
-        total[(..., *block.outer)] += found.weight(block)
-    torch.testing.assert_close(total, torch.ones_like(total))
-
-
-def test_a_target_scaled_piece_by_piece_is_that_scaled_whole() -> None:
-    small = waves(20, 31)
-    whole = F.interpolate(small, (75, 98), mode="bicubic", align_corners=False).clamp(0, 1)
-    for place in ((slice(0, 75), slice(0, 98)), (slice(11, 60), slice(40, 41))):
-        torch.testing.assert_close(scaled(small, (75, 98), place), whole[(..., *place)], rtol=0, atol=1e-5)
-    assert torch.equal(scaled(small, (20, 31), (slice(3, 9), slice(4, 8))), small[..., 3:9, 4:8])
+def test_the_loop_works_on_no_more_than_generators_are_trained_on(
+    size: tuple[int, int], trained: tuple[int, int]
+) -> None:
+    found = Page(Picture(np.broadcast_to(np.uint8(9), (*size, 3)), "RGB"))
+    assert found.trained == trained
+    assert found.large == (trained != found.size)
 
 
 @pytest.fixture
-def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pages become large early."""
-    monkeypatch.setattr(page, "BLOCK", SIDE)
+def soon_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages become large early, are looked at in bands of some rows, and in small windows."""
+    monkeypatch.setattr(page, "TRAINED", 100 * 52)
     monkeypatch.setattr(page, "WINDOW", SIDE)
-    monkeypatch.setattr(page, "BAND", 40 * 80)
+    monkeypatch.setattr(page, "WHOLE", 4 * SIDE**2)
+    monkeypatch.setattr(page, "BAND", 30 * LARGE[1])
 
 
 def ramp(height: int, width: int) -> Picture:
@@ -93,7 +69,7 @@ def ramp(height: int, width: int) -> Picture:
     return Picture(samples.astype(np.uint16), "RGB")
 
 
-@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.usefixtures("soon_large")
 def test_an_excerpt_lies_where_the_cloak_may_reach_on_jpegs_grid() -> None:
     picture = ramp(900, 1300)
     mask = np.zeros((900, 1300, 1), np.uint8)
@@ -109,7 +85,7 @@ def test_an_excerpt_lies_where_the_cloak_may_reach_on_jpegs_grid() -> None:
     assert len({rows.start for rows, _ in everywhere}) > 6 and len({columns.start for _, columns in everywhere}) > 6
 
 
-@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.usefixtures("soon_large")
 def test_the_excerpt_of_a_picture_shows_what_that_of_its_planes_does() -> None:
     found = Page(ramp(300, 500))
     planes = found.excerpt(found.seen)
@@ -117,17 +93,53 @@ def test_the_excerpt_of_a_picture_shows_what_that_of_its_planes_does() -> None:
     assert torch.equal(planes, seen(found.excerpt_of(found.picture)))
 
 
-@pytest.mark.usefixtures("small_blocks")
-@pytest.mark.parametrize("size", [(400, 410), (40, 3000)])
-def test_a_large_page_is_shrunk_to_what_its_target_needs(
-    size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(page, "SMALL", 100)
-    found = Page(ramp(*size))
-    times = min(-(-max(size) // 100), size[0] // 32)
+@pytest.mark.usefixtures("soon_large")
+@pytest.mark.parametrize("size", [(100, 99), (300, 221), (40, 1000)])
+def test_a_page_shrunk_band_by_band_is_nearly_that_shrunk_whole(size: tuple[int, int], piece: Piece) -> None:
+    found = Page(Picture(np.asarray(piece(192, 160).resize(size[::-1])), "RGB"))
+    assert found.large
     whole = found.seen((slice(0, size[0]), slice(0, size[1])))
-    expected = F.avg_pool2d(whole, times, ceil_mode=True, count_include_pad=False)
-    torch.testing.assert_close(found.small, expected)
+    expected = F.interpolate(whole, found.trained, mode="bicubic", antialias=True, align_corners=False)
+    assert found.small.shape == expected.shape
+    assert float((found.small - expected).abs().mean()) < 0.01
+
+
+@pytest.mark.usefixtures("soon_large")
+def test_a_picture_enlarged_piece_by_piece_is_that_enlarged_whole() -> None:
+    found = Page(ramp(200, 180))
+    small = waves(*found.trained)
+    whole = F.interpolate(small, (200, 180), mode="bicubic", align_corners=False)
+    for place in ((slice(0, 200), slice(0, 180)), (slice(11, 60), slice(40, 41))):
+        torch.testing.assert_close(found.enlarged(small, place), whole[(..., *place)], rtol=0, atol=1e-5)
+
+
+@pytest.mark.usefixtures("soon_large")
+def test_the_delta_of_a_large_page_keeps_within_the_room_of_each_pixel_wherever_it_is_made(piece: Piece) -> None:
+    samples = np.dstack([np.asarray(piece(180, 200)), np.full((200, 180), 255, np.uint8)])
+    samples[:60, :, 3] = 0
+    mask = np.full((200, 180, 1), 255, np.uint8)
+    mask[:, 120:] = 0
+    found = Page(Picture(samples, "RGBA"), Picture(mask, "G"), 0.5)
+    delta = found.delta(torch.ones(1, 3, *found.trained), (slice(0, 200), slice(0, 180)))
+    room = 0.5 * jnd.room(found.seen((slice(0, 200), slice(0, 180))), torch.ones(1, 1, 200, 180))
+    torch.testing.assert_close(delta[..., 60:, :120], room[..., 60:, :120].expand(-1, 3, -1, -1))
+    assert not delta[..., :60, :].any() and not delta[..., 120:].any()
+    place = (slice(90, 131), slice(3, 77))
+    part = found.delta(torch.ones(1, 3, *found.trained), place)
+    torch.testing.assert_close(part, delta[(..., *place)], rtol=0, atol=2e-5)
+
+
+@pytest.mark.usefixtures("soon_large")
+def test_colours_under_transparency_do_not_bleed_into_what_the_loop_sees() -> None:
+    samples = np.zeros((200, 180, 4), np.uint8)
+    samples[:, :91] = (200, 100, 50, 255)
+    samples[:, 91:] = (0, 255, 0, 0)
+    colour, opacity = Page(Picture(samples, "RGBA")).subject_planes
+    assert opacity is not None
+    seen_there = colour[:, :, :, :].permute(1, 0, 2, 3)[:, opacity[0] > 0.1]
+    torch.testing.assert_close(
+        seen_there, (torch.tensor([200, 100, 50]) / 255)[:, None].expand_as(seen_there), atol=0.02, rtol=0
+    )
 
 
 # Whole jobs
@@ -149,49 +161,48 @@ def picture(piece: Piece) -> Image.Image:
     return piece(LARGE[1], LARGE[0])
 
 
-def shift(before: Image.Image, after: NDArray[Any], target: bytes, encoder: Encoder) -> float:
-    clean, cloaked, goal = (from_8bit(np.asarray(one, np.uint8)) for one in (before, after, samples(target)))
-    return measure.targeted_shift(encoder, clean, goal, cloaked)[0]
-
-
-def test_a_large_page_is_cloaked_nearly_as_well_as_a_small_one_within_the_budget(
+def test_a_large_page_is_cloaked_at_the_size_of_training_within_the_budget(
     picture: Image.Image, embedded: Encoder, request: pytest.FixtureRequest
 ) -> None:
+    """And far better than one whose cloak is made at its own size."""
     data = file_bytes(picture)
-    results = [protect(data, want_target=True)]
-    request.getfixturevalue("small_blocks")
-    assert Page(Picture(np.asarray(picture), "RGB")).large
+    own = protect(data, want_target=True)
+    request.getfixturevalue("soon_large")
+    found = Page(Picture(np.asarray(picture), "RGB"))
     reporter = Recorder()
-    results.append(protect(data, reporter, want_target=True, want_review=True))
-    small, large = (samples(result.parts["result"].data) for result in results)
-    target = results[0].parts["target"].data
-    assert np.abs(samples(results[1].parts["target"].data) - samples(target)).mean() < 2
-    shifts = [shift(picture, after, target, embedded) for after in (small, large)]
-    assert shifts[1] > 0.8 * shifts[0] > 0.05
-    visible = Eye(from_8bit(np.asarray(picture))).judge(from_8bit(large.astype(np.uint8)))
-    assert visible.max_change <= Budget().max_change + 1e-6 and visible.jod > 9.65 and visible.lpips_alex < 0.06
-    change = np.abs(large - np.asarray(picture))
-    assert all((change[top : top + 16] > 0).mean() > 0.3 for top in range(0, LARGE[0] - 16, 16)), "a block was left out"
+    result = protect(data, reporter, want_target=True, want_review=True)
+    target = from_8bit(samples(result.parts["target"].data).astype(np.uint8))
+    assert np.abs(samples(own.parts["target"].data) / 255 - target[0].permute(1, 2, 0).numpy()).mean() < 0.1
+    pictures = [Picture(samples(one.parts["result"].data).astype(np.uint8), "RGB") for one in (own, result)]
+    small = [rounded(found.small_of(one)) for one in (found.picture, *pictures)]
+    goal = found.small_of(Picture(samples(result.parts["target"].data).astype(np.uint8), "RGB"))
+    shifts = measure.targeted_shift(embedded, small[0], goal, *small[1:])
+    assert shifts[1] > 1.3 * shifts[0] and shifts[1] > 0.05
+    assert result.report["targeted_shift"]["embedded"] == pytest.approx(shifts[1], abs=0.02)
+    change = np.abs(pictures[1].samples.astype(int) - np.asarray(picture))
+    assert all((change[top : top + 16] > 0).mean() > 0.3 for top in range(0, LARGE[0] - 16, 16)), "a band was left out"
+    visible = Eye(from_8bit(np.asarray(picture))).judge(from_8bit(pictures[1].samples))
+    assert visible.max_change <= Budget().max_change + 1e-6 and visible.jod > 9.6 and visible.lpips_alex < 0.06
+    assert set(result.report["at_opacity"]) == {"25", "50", "75", "100"}
+    assert result.report["at_opacity"]["100"]["targeted_shift"] == pytest.approx(shifts[1], abs=0.02)
     assert reporter.steps == sorted(reporter.steps) and reporter.steps[-1] == reporter.totals[0]
-    difference = samples(results[1].parts["difference"].data)
-    np.testing.assert_allclose(difference, np.clip(127.5 + 8 * (large - np.asarray(picture)), 0, 255), atol=0.51)
+    difference = samples(result.parts["difference"].data)
+    wanted = np.clip(127.5 + 8 * (pictures[1].samples.astype(float) - np.asarray(picture)), 0, 255)
+    np.testing.assert_allclose(difference, wanted, atol=0.51)
 
 
-@pytest.mark.usefixtures("small_blocks")
-def test_a_large_job_shows_all_of_the_page_on_its_way(picture: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("soon_large")
+def test_previews_of_a_large_page_have_its_shape(picture: Image.Image, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "PREVIEW_SECONDS", 0.0)
-    monkeypatch.setattr(cloaking, "PREVIEW_SIDE", LARGE[0])
+    monkeypatch.setattr(cloaking, "PREVIEW_SIDE", 50)
     reporter = Recorder()
-    after = samples(protect(file_bytes(picture), reporter).parts["result"].data)
-    assert len(reporter.previews) == QUALITIES["preview"].iterations * 4
-    (first, _), *_, (layout, last) = [(layout, pixels) for layout, pixels in reporter.previews]
-    assert (layout.width, layout.height) == (first.width, first.height) == (LARGE[1], LARGE[0])
-    shown = np.frombuffer(last, np.uint8).reshape(*LARGE, 3).astype(int)
-    assert np.abs(shown - after).mean() < 4
+    protect(file_bytes(picture), reporter)
+    assert len(reporter.previews) == QUALITIES["preview"].iterations
+    assert {(layout.width, layout.height) for layout, _ in reporter.previews} == {(26, 50)}
 
 
-@pytest.mark.usefixtures("small_blocks")
-@pytest.mark.parametrize("call", [4, 19])
+@pytest.mark.usefixtures("soon_large")
+@pytest.mark.parametrize("call", [3, 9])
 def test_a_large_job_that_was_paused_or_killed_gives_the_same_bytes(
     picture: Image.Image, call: int, tmp_path: Path
 ) -> None:
@@ -204,7 +215,7 @@ def test_a_large_job_that_was_paused_or_killed_gives_the_same_bytes(
     assert reporter.steps == sorted(reporter.steps) and reporter.steps[-1] == reporter.totals[0]
 
 
-@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.usefixtures("soon_large")
 def test_a_large_lossy_file_keeps_within_the_largest_change_everywhere(picture: Image.Image) -> None:
     data = file_bytes(picture, "JPEG", quality=85)
     result = protect(data)
@@ -213,7 +224,7 @@ def test_a_large_lossy_file_keeps_within_the_largest_change_everywhere(picture: 
     assert result.report["targeted_shift"]["embedded"] > 0.05
 
 
-@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.usefixtures("soon_large")
 def test_16_bits_transparency_and_a_mask_keep_what_they_must_on_a_large_page(picture: Image.Image) -> None:
     height, width = LARGE
     before = np.dstack([np.asarray(picture).astype(np.uint16) * 257, np.full(LARGE, 65535, np.uint16)])
@@ -232,7 +243,7 @@ def test_16_bits_transparency_and_a_mask_keep_what_they_must_on_a_large_page(pic
     assert result.report["targeted_shift"]["embedded"] > 0.02
 
 
-@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.usefixtures("soon_large")
 def test_a_large_page_that_cannot_be_cloaked_is_refused(picture: Image.Image) -> None:
     with refusal("nothing_to_protect"):
         protect(file_bytes(Image.new("RGB", (LARGE[1], LARGE[0]), "teal")))
@@ -244,7 +255,7 @@ def test_a_large_page_that_cannot_be_cloaked_is_refused(picture: Image.Image) ->
         protect(file_bytes(picture), mask=file_bytes(Image.new("L", (LARGE[1], LARGE[0]), 0)))
 
 
-@pytest.mark.usefixtures("small_blocks")
+@pytest.mark.usefixtures("soon_large")
 def test_large_pictures_are_measured_by_an_excerpt(picture: Image.Image) -> None:
     result = protect(file_bytes(picture), want_target=True)
     parts = {

@@ -115,10 +115,12 @@ def report(
     target: Tensor | None,
     tick: Callable[[], None],
     compute: Compute | None = None,
+    trained: tuple[Tensor, Tensor] | None = None,
 ) -> dict[str, Any]:
     """All figures of one cloaked picture, beside those of random noise of the same LPIPS.
 
     eye: holds the clean picture. cloaked, target: (1, 3, H, W) in [0, 1]; without a target only visibility is reported.
+    trained: the clean and the cloaked picture at the target's size, by which the shift is measured where it is another.
     max_change and flat_rms are in units of [0, 1]: 1/255 is one level of an 8-bit picture.
     """
     clean, cloaked = eye.reference, rounded(cloaked)
@@ -133,8 +135,11 @@ def report(
     }
     if target is None:
         return figures
-    target = rounded(target)
-    noise = noise_like(clean, seen.lpips_alex, compute)
+    target, distance = rounded(target), seen.lpips_alex
+    if trained:
+        clean, cloaked = trained
+        distance = Lpips(clean, "alex", compute=compute).distance(cloaked)
+    noise = noise_like(clean, distance, compute)
     tick()
     names = ["targeted_shift", *TRANSFORMS]
     shifts: dict[str, dict[str, float]] = {name: {} for name in names}
@@ -155,17 +160,29 @@ def report(
 
 
 def at_opacities(
-    encoders: Sequence[Encoder], eye: Eye, cloaked: Tensor, target: Tensor, compute: Compute | None = None
+    encoders: Sequence[Encoder],
+    eye: Eye,
+    cloaked: Tensor,
+    target: Tensor,
+    compute: Compute | None = None,
+    trained: tuple[Tensor, Tensor] | None = None,
 ) -> dict[str, dict[str, float]]:
-    """Shift (mean over the encoders), LPIPS (alex) and largest change of the cloak over the picture at OPACITIES."""
-    clean, target = eye.reference, rounded(target)
-    shown = [rounded(clean + percent / 100 * (cloaked - clean)) for percent in OPACITIES]
-    shifts = [targeted_shift(encoder, clean, target, *shown, compute=compute) for encoder in encoders]
+    """Shift (mean over the encoders), LPIPS (alex) and largest change of the cloak over the picture at OPACITIES.
+
+    Arguments: as those of `report`.
+    """
+    target, clean = rounded(target), eye.reference
+
+    def shown(clean: Tensor, cloaked: Tensor) -> list[Tensor]:
+        return [rounded(clean + percent / 100 * (cloaked - clean)) for percent in OPACITIES]
+
+    before, after = trained or (clean, cloaked)
+    found = [targeted_shift(encoder, before, target, *shown(before, after), compute=compute) for encoder in encoders]
     return {
         str(percent): {
             "targeted_shift": sum(column) / len(encoders),
             "lpips": eye.alex.distance(picture),
             "max_change": round(float((picture - clean).abs().max()) * 255) / 255,
         }
-        for percent, picture, column in zip(OPACITIES, shown, zip(*shifts, strict=True), strict=True)
+        for percent, picture, column in zip(OPACITIES, shown(clean, cloaked), zip(*found, strict=True), strict=True)
     }

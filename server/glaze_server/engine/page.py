@@ -1,8 +1,7 @@
-"""A page as the engine comes to see it, piece by piece, so that memory stays bounded whatever its size.
+"""A page as the engine comes to see it: at the size at which generators are trained, and in places at its own.
 
-Of a large page nothing lies in memory whole but its samples and δ in half precision. The loop has one block at a time,
-which passes into its neighbours without a seam; the target is painted small, as it always was, and scaled up where it
-is wanted; the budget and all figures are of an excerpt at full size.
+Whatever its size, trainers shrink it; what was made at thousands of px is gone by then. So the loop works on TRAINED px
+at most, δ is enlarged where it is wanted, and of a large page nothing lies in memory whole but its samples.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import math
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -28,24 +27,26 @@ from glaze_server.engine.looking import WINDOW, WINDOWS, Place
 from glaze_server.engine.picture import Picture
 from glaze_server.engine.pixels import MIN_SIDE, over
 from glaze_server.engine.source import mirrored, seen
-from glaze_server.engine.tiles import HALO, Window, stretches
+from glaze_server.engine.survival import resized
 
-BLOCK = 2048
-"""px of a block's sides at most; a page that fits into one with its halo is one block."""
-GRID = 64
-"""px that blocks begin at multiples of, so that JPEG's grid is the page's own, at a quarter of its size too."""
+TRAINED = 1024**2
+"""px of the largest pictures that generators are trained on: SDXL, SD 3.5 and FLUX at 1024², SD 1.5 at 512²."""
+WHOLE = WINDOWS * WINDOW**2
+"""px; a page of more is looked at in an excerpt of that area."""
 JPEG_GRID = 16
 """px of the squares that JPEG compresses at once where it halves colour."""
 BAND = 1 << 20
 """px that are worked on at once where all of a page is."""
-SMALL = 2048
-"""px of the longer side, at most, of the page by which a style is chosen and its target painted."""
+ROOM_HALO = 8
+"""px around a place by which the room in it is known."""
 FLAT_RANGE = 2 / 255
 """A picture whose samples differ by no more has no style to protect."""
-BLOCK_BYTES = 200
-"""The least that a cloak takes for each px of a block: canvases, gradients and what comes of them (bench/tiles.py)."""
-PAGE_BYTES = 24
-"""The same for each px of a large page: its samples, δ, and the cloaked ones on their way into a file."""
+LOOP_BYTES = 200
+"""The least that a cloak takes for each px that is worked on or looked at: canvases and gradients."""
+PAGE_BYTES = 16
+"""The same for each px of the page: its samples, the cloaked ones and the file that they are packed into."""
+
+Planes = Callable[[Place], Tensor]
 
 
 @dataclass(frozen=True)
@@ -64,29 +65,26 @@ class Page:
         """Height and width in px, as encoders see it."""
         return max(self.picture.height, MIN_SIDE), max(self.picture.width, MIN_SIDE)
 
-    @cached_property
-    def blocks(self) -> list[Window]:
-        """What the loop has at a time, in px: one for most pages, else of like size."""
-
-        def along(side: int) -> list[tuple[slice, slice, slice]]:
-            count = math.ceil(side / BLOCK) if side > BLOCK + 2 * HALO else 1
-            return list(stretches(side, math.ceil(side / count / GRID) * GRID, 1))
-
-        height, width = self.size
-        return [Window(*zip(rows, columns, strict=True)) for rows in along(height) for columns in along(width)]
+    @property
+    def trained(self) -> tuple[int, int]:
+        """Height and width in px that the loop works at; no side is shorter than MIN_SIDE for that."""
+        ratio = min(1.0, max(math.sqrt(TRAINED / math.prod(self.size)), MIN_SIDE / min(self.size)))
+        height, width = (round(side * ratio) for side in self.size)
+        return height, width
 
     @property
     def large(self) -> bool:
-        return len(self.blocks) > 1
+        """Whether it is shrunk for that."""
+        return self.trained != self.size
 
     def check(self) -> None:
         """Raises BadInput where there is nothing to cloak, or too little memory for it."""
         picture, mask = self.picture, self.mask
         if picture.flat:
             raise _flat()
-        block = max(math.prod(part.stop - part.start for part in block.outer) for block in self.blocks)
-        whole = PAGE_BYTES * picture.width * picture.height * self.large
-        check_memory(f"Cloaking this picture of {picture.size}", BLOCK_BYTES * block + whole)
+        area = math.prod(self.size)
+        need = LOOP_BYTES * max(math.prod(self.trained), min(area, WHOLE)) + PAGE_BYTES * area
+        check_memory(f"Cloaking this picture of {picture.size}", need)
         if mask and (mask.width, mask.height) != (picture.width, picture.height):
             raise BadInput("mask_size", f"The mask is {mask.size}, but the picture is {picture.size}.")
         ranges, masked = [], False
@@ -101,7 +99,46 @@ class Page:
         if not masked:
             raise BadInput("nothing_to_protect", "The mask is black everywhere it matters: nothing would be cloaked.")
 
-    # Pieces
+    # At the size of training
+
+    @cached_property
+    def subject_planes(self) -> tuple[Tensor, Tensor | None]:
+        """Colour, (1, 1 or 3, h, w), and opacity, (1, 1, h, w), None for an opaque page; in [0, 1]."""
+        if not self.picture.has_alpha:
+            return self._shrunk(lambda place: pixels.colour(_cut(self.picture, place))).clamp(0, 1), None
+
+        def planes(place: Place) -> Tensor:
+            part = _cut(self.picture, place)
+            colour, opacity = pixels.colour(part), pixels.alpha(part)
+            assert opacity is not None
+            return torch.cat([colour * opacity if self.large else colour, opacity], 1)
+
+        whole = self._shrunk(planes)
+        colour, opacity = whole[:, :-1], whole[:, -1:]
+        colour = colour / opacity.clamp_min(1e-3) if self.large else colour
+        return colour.clamp(0, 1), opacity.clamp(0, 1)
+
+    @cached_property
+    def small(self) -> Tensor:
+        """What a viewer sees of it, (1, 3, h, w) in [0, 1], transparency over white."""
+        return over(*self.subject_planes)
+
+    def small_of(self, picture: Picture) -> Tensor:
+        """The same of another picture of the page's size."""
+        return self._shrunk(lambda place: self.seen_of(picture, place)).clamp(0, 1)
+
+    def subject(self, target: Tensor) -> Subject:
+        """What the loop works on. target: (1, 3, h, w)."""
+        colour, opacity = self.subject_planes
+        room = self.strength * jnd.room(self.small, opacity)
+        if self.mask:
+            room = room * self._shrunk(self._masked).clamp(0, 1)
+        if not self.large:  # what is mirrored is not cloaked; no large page is
+            room[..., self.picture.height :, :] = 0
+            room[..., self.picture.width :] = 0
+        return Subject(colour, opacity, target, room)
+
+    # At its own size
 
     def seen(self, place: Place) -> Tensor:
         """What a viewer sees there, (1, 3, h, w) in [0, 1], transparency over white."""
@@ -112,39 +149,43 @@ class Page:
         """The same of another picture of the page's size."""
         return seen(_cut(picture, place))
 
-    def subject(self, block: Window, target: Tensor) -> Subject:
-        """A block for the loop. target: of the page, of any size."""
-        picture = _cut(self.picture, block.outer)
-        colour, opacity = pixels.colour(picture), pixels.alpha(picture)
-        room = self.strength * jnd.room(over(colour, opacity), opacity) * self._masked(block.outer)
-        for axis, end in ((-2, self.picture.height), (-1, self.picture.width)):  # what is mirrored is not cloaked
-            kept = min(end - block.outer[axis].start, room.shape[axis])
-            room.narrow(axis, kept, room.shape[axis] - kept).zero_()
-        return Subject(colour, opacity, scaled(target, self.size, block.outer), room)
-
-    def weight(self, block: Window) -> Tensor:
-        """How much δ of a block counts, (1, 1, h, w): what two share passes from one to the other."""
-
-        def along(outer: slice, place: slice, side: int) -> Tensor:
-            at = torch.arange(outer.start, outer.stop) + 0.5
-            begun = (at - place.start) / (2 * HALO) + 0.5 if place.start else torch.ones_like(at)
-            left = (place.stop - at) / (2 * HALO) + 0.5 if place.stop < side else torch.ones_like(at)
-            return begun.clamp(0, 1) + left.clamp(0, 1) - 1
-
-        rows, columns = map(along, block.outer, block.place, self.size)
-        return (rows[:, None] * columns)[None, None]
-
-    @cached_property
-    def small(self) -> Tensor:
-        """The page, (1, 3, h, w) in [0, 1], no larger than is of use to who paints its target."""
+    def enlarged(self, picture: Tensor, place: Place) -> Tensor:
+        """A place of a picture, (1, C, h, w) at the size of training, scaled to the page's."""
         if not self.large:
-            return self.seen(self._whole)
-        shrunk = max(1, min(math.ceil(max(self.size) / SMALL), min(self.size) // MIN_SIDE))
-        pool = partial(F.avg_pool2d, kernel_size=shrunk, ceil_mode=True, count_include_pad=False)
-        return torch.cat([pool(self.seen(place)) for place in self.bands(shrunk)], -2)
+            return picture[(..., *place)]
+        rows, columns = (
+            (2 * torch.arange(part.start, part.stop) + 1) / side - 1
+            for part, side in zip(place, self.size, strict=True)
+        )
+        grid = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1)[None]
+        return F.grid_sample(picture, grid, "bicubic", "border", align_corners=False)
+
+    def delta(self, small: Tensor, place: Place) -> Tensor:
+        """δ there, (1, C, h, w), within the room of each pixel, from that at the size of training."""
+        delta = self.enlarged(small, place)
+        if not self.large:
+            return delta
+        rows, columns = (
+            slice(max(0, part.start - ROOM_HALO), min(side, part.stop + ROOM_HALO))
+            for part, side in zip(place, self.size, strict=True)
+        )
+        around = rows, columns
+        opacity = pixels.alpha(_cut(self.picture, around))
+        room = self.strength * jnd.room(self.seen(around), opacity) * self._masked(around)
+        room = room[..., place[0].start - rows.start :, place[1].start - columns.start :]
+        room = room[..., : delta.shape[-2], : delta.shape[-1]]
+        return torch.minimum(torch.maximum(delta, -room), room)
+
+    def as_png(self, at: Planes) -> bytes:
+        """A PNG file of the page's size, without what is mirrored, from places of it, (1, 3, h, w) in [0, 1]."""
+        samples = np.empty((self.picture.height, self.picture.width, 3), np.uint8)
+        for place in self.bands():
+            part = samples[place]
+            part[...] = pixels.to_8bit(at(place))[: part.shape[0], : part.shape[1]]
+        return vips.packed(samples, "png")
 
     def bands(self, of: int = 1) -> Iterator[Place]:
-        """All of the page from the top down, in pieces whose height is a multiple of `of` px but for the last one's."""
+        """All of it, in pieces whose height is a multiple of `of` px but for the last one's."""
         height, width = self.size
         rows = max(1, BAND // (width * of)) * of if self.large else height
         return ((slice(top, min(top + rows, height)), slice(0, width)) for top in range(0, height, rows))
@@ -153,9 +194,9 @@ class Page:
 
     @cached_property
     def places(self) -> list[Place]:
-        """Where the budget is held and figures are taken: all of the page, or of a large one at most WINDOWS places
-        that the cloak may reach, spread over it."""
-        if not self.large:
+        """Where the budget is held: all of the page, or of more than WHOLE px as many places of WINDOW px, on JPEG's
+        grid, that the cloak may reach, spread over it."""
+        if math.prod(self.size) <= WHOLE:
             return [self._whole]
         cells = self._cells()
         reached = [place for place in cells if bool((self._masked(place) * self._visible(place)).any())] or cells
@@ -163,7 +204,7 @@ class Page:
         bounds = [round(part * len(reached) / count) for part in range(count + 1)]
         return [reached[dice.randrange(low, high)] for low, high in itertools.pairwise(bounds)]
 
-    def excerpt(self, at: Callable[[Place], Tensor]) -> Tensor:
+    def excerpt(self, at: Planes) -> Tensor:
         """What `at` has at each place, (…, h, w), side by side."""
         parts = [at(place) for place in self.places]
         return parts[0] if len(parts) == 1 else torch.cat(parts, -1)
@@ -171,12 +212,12 @@ class Page:
     def excerpt_of(self, picture: Picture) -> Picture:
         """The same of a picture of the page's size."""
         whole = mirrored(picture)
-        if not self.large:
+        if self.places == [self._whole]:
             return whole
         return whole.with_samples(np.concatenate([whole.samples[place] for place in self.places], 1))
 
     def _cells(self) -> list[Place]:
-        """The page in squares of WINDOW px on JPEG's grid, row by row, every other one backwards."""
+        """The page in squares of WINDOW px, row by row, every other one backwards."""
 
         def along(side: int) -> list[slice]:
             last = max(0, side - WINDOW) // JPEG_GRID * JPEG_GRID
@@ -185,11 +226,19 @@ class Page:
         rows, columns = (along(side) for side in self.size)
         return [(row, column) for turn, row in enumerate(rows) for column in columns[:: -1 if turn % 2 else 1]]
 
-    # What there is
+    # Pieces
 
     @property
     def _whole(self) -> Place:
         return slice(0, self.size[0]), slice(0, self.size[1])
+
+    def _shrunk(self, at: Planes) -> Tensor:
+        """Planes of the page at the size of training, as image libraries shrink pictures; band by band."""
+        if not self.large:
+            return at(self._whole)
+        times = max(1, min(side // (2 * less) for side, less in zip(self.size, self.trained, strict=True)))
+        parts = [F.avg_pool2d(at(place), times, ceil_mode=True, count_include_pad=False) for place in self.bands(times)]
+        return resized(torch.cat(parts, -2), *self.trained)
 
     def _visible(self, place: Place) -> Tensor:
         """(1, 1, h, w)."""
@@ -208,26 +257,6 @@ class Page:
 def _cut(picture: Picture, place: Place) -> Picture:
     whole = mirrored(picture)
     return whole.with_samples(whole.samples[place])
-
-
-def scaled(picture: Tensor, size: tuple[int, int], place: Place) -> Tensor:
-    """A place of the picture (1, 3, h, w) scaled to a size, height and width in px; (1, 3, …) in [0, 1]."""
-    if tuple(picture.shape[-2:]) == size:
-        return picture[(..., *place)]
-    rows, columns = (
-        (2 * torch.arange(part.start, part.stop) + 1) / side - 1 for part, side in zip(place, size, strict=True)
-    )
-    grid = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1)[None]
-    return F.grid_sample(picture, grid, "bicubic", "border", align_corners=False).clamp(0, 1)
-
-
-def as_png(page: Page, at: Callable[[Place], Tensor]) -> bytes:
-    """A PNG file of the page's size, without what is mirrored, from its bands, (1, 3, h, w) in [0, 1]."""
-    samples = np.empty((page.picture.height, page.picture.width, 3), np.uint8)
-    for place in page.bands():
-        part = samples[place]
-        part[...] = pixels.to_8bit(at(place))[: part.shape[0], : part.shape[1]]
-    return vips.packed(samples, "png")
 
 
 def _flat() -> BadInput:

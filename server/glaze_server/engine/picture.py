@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,13 @@ from glaze_server.engine import colour
 from glaze_server.engine.colour import AS_SRGB, Floats, Space
 
 Samples = NDArray[Any]
+
+
+class Rows(Protocol):
+    """What is made, or lies, as (H, W, C) and is asked for in rows."""
+
+    def __getitem__(self, rows: slice, /) -> Floats: ...
+
 
 BAND = 2**20
 """px that are worked on at once."""
@@ -104,16 +111,16 @@ class Picture:
             samples = samples[:, ::-1]
         return self.with_samples(np.ascontiguousarray(samples))
 
-    def changed(self, delta: NDArray[Any]) -> Picture:
+    def changed(self, delta: Rows) -> Picture:
         """The picture with δ added to its samples; integers are kept in their range.
 
-        delta: (H, W, 1 or 3), floats of any size, in units of what is seen, RGB order. A δ of 0, or one that rounds to
-        0, leaves the sample bit-exact; so does alpha 0.
+        delta: (H, W, 1 or 3) in units of what is seen, RGB order. A δ of 0, or one that rounds to 0, leaves the sample
+        bit-exact; so does alpha 0.
         """
         samples = self.samples.copy()
         for rows in self._bands():
             units, alpha = self._units(rows), self._alpha(rows)
-            change = self.space.change(units, self.space.seen(units), delta[rows].astype(np.float32, copy=False))
+            change = self.space.change(units, self.space.seen(units), delta[rows])
             if alpha is not None:
                 change = change * (alpha if self.premultiplied else alpha > 0)
             if self.model == "BGR":
@@ -130,7 +137,7 @@ class Picture:
     def _bands(self) -> Iterator[slice]:
         """Rows that are worked on at once, so that memory stays bounded."""
         rows = max(1, BAND // self.width)
-        return (slice(top, top + rows) for top in range(0, self.height, rows))
+        return (slice(top, min(top + rows, self.height)) for top in range(0, self.height, rows))
 
     def _alpha(self, rows: slice) -> Floats | None:
         if not self.has_alpha:

@@ -19,7 +19,7 @@ from glaze_server.engine.checkpoint import Checkpoint
 from glaze_server.engine.cloaking import GROWTH, LOSS, Cloak, Work
 from glaze_server.engine.device import Compute
 from glaze_server.engine.formats import Wanted
-from glaze_server.engine.page import Page, scaled
+from glaze_server.engine.page import Page
 from glaze_server.engine.picture import Picture
 from glaze_server.engine.pixels import rounded
 from glaze_server.engine.progress import Reporter, Steps
@@ -103,16 +103,14 @@ def _protect(job: Job) -> Result:
     if source.file:
         formats.check_format(source.file, settings.format)
     todo = _pages(job, source)
-    sizes = {number: cloaking.steps(page, painter, settings) for number, page in todo.items()}
-    steps = Steps(job.reporter, (0 if style else aim.LOOKS) + sum(sizes.values()))
+    one = cloaking.steps(painter, settings)
+    steps = Steps(job.reporter, (0 if style else aim.LOOKS) + one * len(todo))
     work = Work(settings, judges, painter, compute, steps)
     pages: list[Picture] = list(source.pages)
     found: list[Cloak] = []
-    later = sum(sizes.values())
-    for number, page in todo.items():
-        later -= sizes[number]
+    for later, (number, page) in zip(reversed(range(len(todo))), todo.items(), strict=True):
         checkpoint = job.checkpoint if len(todo) == 1 else job.checkpoint.beside(str(number))
-        cloak = cloaking.cloak(work, source, number, page, later, checkpoint)
+        cloak = cloaking.cloak(work, source, number, page, one * later, checkpoint)
         work = replace(work, settings=replace(settings, style=cloak.aim.style))  # one for all pages
         pages[number] = cloak.picture
         found.append(cloak)
@@ -126,6 +124,7 @@ def _protect(job: Job) -> Result:
         "bytes": len(output.data),
         "growth": _growth(job, source, output),
         "pages": len(pages),
+        "trained": list(next(iter(todo.values())).trained[::-1]),
         "seconds": round(time.monotonic() - started, 2),
         "encoders": [judge.name for judge in judges],
         "style": found[0].aim.style,
@@ -224,15 +223,15 @@ def _compare(job: Job, clean: Page, cloaked: Page) -> dict[str, Any]:
         page, style = Page(job.source("target").pages[0]), "given"
         if page.picture.size != clean.picture.size:
             raise BadInput("sizes_differ", "The target differs from the pictures in size.")
-        target = clean.excerpt(page.seen)
+        target = page.small
     else:
         if searching:
             style = _likely_style(judges, clean.small, cloaked.small, steps.advance, job.compute)
-        painted, by = aim.paint(painter, clean.small, style, job.settings.seed, steps.advance, job.compute)
-        target = clean.excerpt(lambda place: scaled(painted, clean.size, place))
+        target, by = aim.paint(painter, clean.small, style, job.settings.seed, steps.advance, job.compute)
     steps.begin("measuring", measure.STEPS)
     eye = Eye(clean.excerpt(clean.seen), job.compute)
-    figures = measure.report(judges, eye, clean.excerpt(cloaked.seen), target, steps.advance, job.compute)
+    trained = (rounded(clean.small), rounded(cloaked.small)) if clean.large else None
+    figures = measure.report(judges, eye, clean.excerpt(cloaked.seen), target, steps.advance, job.compute, trained)
     names, said = [judge.name for judge in judges], statement(figures)
     return {"encoders": names, "style": style, "painter": by, "statement": said, **figures}
 

@@ -35,8 +35,8 @@ class Window:
     place: tuple[slice, slice]
 
 
-def stretches(length: int, size: int, stride: int) -> Iterator[tuple[slice, slice, slice]]:
-    """Outer, core and place of the windows along one axis; a picture that fits into one window is one window."""
+def _stretches(length: int, size: int, stride: int) -> Iterator[tuple[slice, slice, slice]]:
+    """The windows along one axis; a picture that fits into one window is one window."""
     if length <= size + 2 * HALO:
         latent = -(-length // stride)
         yield slice(0, length), slice(0, latent), slice(0, latent)
@@ -56,8 +56,8 @@ def windows(height: int, width: int, size: int = CORE, stride: int = STRIDE) -> 
     """
     return [
         Window((rows[0], columns[0]), (rows[1], columns[1]), (rows[2], columns[2]))
-        for rows in stretches(height, size, stride)
-        for columns in stretches(width, size, stride)
+        for rows in _stretches(height, size, stride)
+        for columns in _stretches(width, size, stride)
     ]
 
 
