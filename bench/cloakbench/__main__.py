@@ -25,7 +25,8 @@ from glaze_server.engine.pixels import MIN_SIDE
 ROOT = Path(__file__).parents[2]
 MOST_PICTURES = 12
 MOST_TARGETS = 6
-SIDES = (2 * MIN_SIDE, 2048)
+SIDES = (2 * MIN_SIDE, 1024)
+"""px; larger pictures this engine cloaks at another size than their own."""
 QUICK = {"pictures": 1, "targets": 1, "side": 128, "hours": 0.13, "methods": list(methods.QUICK)}
 
 
