@@ -79,6 +79,10 @@ class Budget:
         return min(factors)
 
 
+VGG_WINDOWS = 4
+"""Windows at most that LPIPS of VGG looks at, which takes ten times as long as the other figures."""
+
+
 class Eye:
     """Judges changes of one picture. reference: what a viewer sees of the original, (1, 3, H, W) in [0, 1]."""
 
@@ -86,7 +90,7 @@ class Eye:
         self.reference = rounded(reference)
         self._flat = (local_contrast(self.reference) < FLAT).expand_as(self.reference)
         self.alex = Lpips(self.reference, "alex", compute=compute)
-        self.vgg = Lpips(self.reference, "vgg", compute=compute)
+        self.vgg = Lpips(self.reference, "vgg", VGG_WINDOWS, compute)
         self._jod_loss = JodLoss(self.reference, compute=compute)
 
     @torch.no_grad()
