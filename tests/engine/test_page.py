@@ -202,7 +202,7 @@ def test_previews_of_a_large_page_have_its_shape(picture: Image.Image, monkeypat
 
 
 @pytest.mark.usefixtures("soon_large")
-@pytest.mark.parametrize("call", [3, 9])
+@pytest.mark.parametrize("call", [5, 9])
 def test_a_large_job_that_was_paused_or_killed_gives_the_same_bytes(
     picture: Image.Image, call: int, tmp_path: Path
 ) -> None:

@@ -466,7 +466,7 @@ def test_a_paused_job_is_taken_up_again_and_gives_the_same_bytes(
     settings = {**QUICK, "style": "auto"}
     checkpoint = tmp_path / "checkpoint"
     with pytest.raises(Paused):
-        tasks.run("protect", inputs, settings, Recorder(stop_at=9, reason=Paused()), checkpoint)
+        tasks.run("protect", inputs, settings, Recorder(stop_at=6, reason=Paused()), checkpoint)
     assert checkpoint.exists()
     result = tasks.run("protect", inputs, settings, Recorder(), checkpoint)
     assert result.parts["result"] == cloaked.parts["result"]

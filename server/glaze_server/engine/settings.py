@@ -25,7 +25,7 @@ class Quality:
 
 
 QUALITIES = {
-    "preview": Quality(iterations=6, looks=0, grids=1),
+    "preview": Quality(iterations=5, looks=0, grids=1),
     "standard": Quality(iterations=60, looks=8),
     "thorough": Quality(iterations=150, looks=8),
 }
