@@ -143,15 +143,14 @@ class _Looked:
 
 def _optimised(work: Work, page: Page, target: Tensor, checkpoint: Checkpoint) -> Tensor:
     """δ, (1, C, h, w) at the size of training."""
-    settings, picture = work.settings, page.picture
-    subject = page.subject(target)
+    settings, subject = work.settings, page.subject(target)
     if not settings.strength:
         return torch.zeros_like(subject.colour)
 
     def step(delta: Tensor) -> None:
         work.steps.advance()
         if work.steps.preview_due():
-            shown = subject.seen(delta) if page.large else within(subject.seen(delta), picture)
+            shown = within(subject.seen(delta), page.picture)
             small = pixels.to_8bit(resize(shown, min(1.0, PREVIEW_SIDE / max(shown.shape[-2:]))))
             work.steps.preview(RasterFormat(small.shape[1], small.shape[0], "RGB", "u8"), small.tobytes())
 

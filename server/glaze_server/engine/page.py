@@ -133,9 +133,8 @@ class Page:
         room = self.strength * jnd.room(self.small, opacity)
         if self.mask:
             room = room * self._shrunk(self._masked).clamp(0, 1)
-        if not self.large:  # what is mirrored is not cloaked; no large page is
-            room[..., self.picture.height :, :] = 0
-            room[..., self.picture.width :] = 0
+        room[..., self.picture.height :, :] = 0  # what is mirrored is not cloaked
+        room[..., self.picture.width :] = 0
         return Subject(colour, opacity, target, room)
 
     # At its own size
