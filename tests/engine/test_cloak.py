@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -118,6 +119,24 @@ def test_step_is_called_after_each_iteration_and_may_stop_it(subject: Subject, e
     calls = [subject.colour, subject.colour]
     optimise(subject, [embedded], QUICK, Budget(), 0, step)
     assert len(calls) == 2 + QUICK.iterations
+
+
+def test_it_stops_where_it_comes_far_enough_within_the_budget(pooled: Encoder) -> None:
+    picture = waves(72, 80)
+    near = Subject(picture, None, picture + 2 / 255, torch.full((1, 1, 72, 80), EPSILON))
+    far = replace(near, target=transfer(picture, 3))
+    quality = Quality(iterations=60, looks=0)
+    taken = []
+    for subject in (near, far):
+        steps: list[Tensor] = []
+        delta = optimise(subject, [pooled], quality, Budget(), 0, steps.append)
+        taken.append(len(steps))
+        assert torch.equal(delta, steps[-1])
+        if subject is near:
+            (shift,) = measure.targeted_shift(pooled, picture, subject.target, subject.seen(delta))
+            assert shift > 0.5
+            assert Eye(picture).judge(subject.seen(delta)).lpips_alex < Budget().lpips_alex
+    assert taken[0] < taken[1] == quality.iterations
 
 
 def test_the_strength_of_the_budget_holds_the_cloak_back(subject: Subject, embedded: Encoder) -> None:

@@ -139,12 +139,12 @@ def optimise(
     checkpoint: Checkpoint | None = None,
     compute: Compute | None = None,
 ) -> Tensor:
-    """δ within the subject's room, shaped like its colour.
+    """δ within the subject's room, shaped like its colour; done early where it comes far enough within the budget.
 
-    step: called with δ after each of `quality.iterations`, those of an earlier run included; may raise to stop, and
-    where it raises Paused the state is saved. checkpoint: where an interrupted run with the same arguments is taken up
-    again; the δ is the same to the bit. compute: the job's device; None for the CPU. Raises GlazeError where δ cannot
-    be computed.
+    step: called with δ after each of at most `quality.iterations`, those of an earlier run included; may raise to stop,
+    and where it raises Paused the state is saved. checkpoint: where an interrupted run with the same arguments is
+    taken up again; the δ is the same to the bit. compute: the job's device; None for the CPU. Raises GlazeError where
+    δ cannot be computed.
     """
     checkpoint, compute = checkpoint or Checkpoint(), compute or Compute()
     subject = subject.to(compute.home(subject.colour))
@@ -157,12 +157,12 @@ def optimise(
     length = STEP * (STEP_ITERATIONS / quality.iterations) ** 0.25 * float(subject.room.max())
     done = 0
     saved = checkpoint.load()
-    if saved and "left" in saved[1] and len(saved[1]["multipliers"]) == len(restraints.facts()):  # of this version
+    if saved and len(saved[1].get("restraints", ())) == len(restraints.facts()):  # of this version
         tensors, facts = saved
         compute.resume(facts["compute"])
         delta, velocity = (tensors[name].to(subject.colour) for name in ("delta", "velocity"))
         done = facts["done"]
-        restraints.load(facts["multipliers"])
+        restraints.load(facts["restraints"])
         deck.load(facts["left"])
         version, words, gauss = facts["dice"]
         dice.setstate((version, tuple(words), gauss))
@@ -175,6 +175,8 @@ def optimise(
             left, pull = objective.gradient(delta, rendition, background)
             deck.note(rendition, left)
             slope += weight * pull
+        if deck.reached and restraints.held:
+            break
         velocity = MOMENTUM * velocity + slope / slope.abs().mean().clamp_min(1e-20)
         rate = 0.5 * (1 + math.cos(math.pi * iteration / quality.iterations))
         delta -= length * rate * velocity.sign()
@@ -183,7 +185,7 @@ def optimise(
         tensors = {"delta": delta, "velocity": velocity}
         facts = {
             "done": iteration + 1,
-            "multipliers": restraints.facts(),
+            "restraints": restraints.facts(),
             "left": deck.facts(),
             "dice": dice.getstate(),
             "compute": compute.facts(),

@@ -39,6 +39,8 @@ SHARES = {Kind(False, False): 0.35, Kind(False, True): 0.2, Kind(True, False): 0
 """Of the objective, as long as the cloak does equally well on all."""
 HARDER = 8.0
 """By how much the logarithm of a kind's share grows with what is left of its relative distance."""
+REACHED = 0.5
+"""What may be left of the relative distance of each kind where a cloak has come far enough."""
 MEMORY = 0.3
 """The share of the last step in what is remembered of that."""
 
@@ -97,6 +99,11 @@ class Deck:
         """Take in what is left of the relative distance of a rendition that was drawn."""
         kind = Kind(rendition.scale < 1, rendition.jpeg)
         self._left[kind] += MEMORY * (left - self._left[kind])
+
+    @property
+    def reached(self) -> bool:
+        """Whether the cloak has come far enough on every kind."""
+        return all(left <= REACHED for left in self._left.values())
 
     def facts(self) -> list[float]:
         """Its state, for `load`."""

@@ -37,6 +37,7 @@ class Restraint:
     """Keeps one difference near its limit.
 
     every, phase: it is looked at in iterations that leave `phase` when divided by `every`, and then counts for all.
+    distance: what was seen last.
     """
 
     difference: Difference
@@ -44,11 +45,12 @@ class Restraint:
     every: int
     phase: int
     multiplier: float = START
+    distance: float = math.inf
 
     def pull(self, seen: Tensor) -> Tensor:
         """The gradient with respect to the picture that is seen, weighted; moves the multiplier."""
-        distance, slope = self.difference.gradient(seen)
-        excess = min(max(distance / self.limit - 1, -FARTHEST), FARTHEST)
+        self.distance, slope = self.difference.gradient(seen)
+        excess = min(max(self.distance / self.limit - 1, -FARTHEST), FARTHEST)
         weight = self.multiplier * math.exp(STIFFNESS * excess) * self.every / self.limit
         self.multiplier *= math.exp(LEARNING * excess * self.every)
         return slope * weight
@@ -86,10 +88,15 @@ class Restraints:
         (result,) = torch.autograd.grad(seen, delta, pull)
         return result
 
-    def facts(self) -> list[float]:
-        """Its state, for `load`."""
-        return [restraint.multiplier for restraint in self._all]
+    @property
+    def held(self) -> bool:
+        """Whether every difference was within its limit when it was last looked at."""
+        return all(restraint.distance <= restraint.limit for restraint in self._all)
 
-    def load(self, multipliers: Sequence[float]) -> None:
-        for restraint, multiplier in zip(self._all, multipliers, strict=True):
-            restraint.multiplier = multiplier
+    def facts(self) -> list[tuple[float, float]]:
+        """Its state, for `load`."""
+        return [(restraint.multiplier, restraint.distance) for restraint in self._all]
+
+    def load(self, facts: Sequence[tuple[float, float]]) -> None:
+        for restraint, (multiplier, distance) in zip(self._all, facts, strict=True):
+            restraint.multiplier, restraint.distance = multiplier, distance
