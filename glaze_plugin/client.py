@@ -7,7 +7,6 @@ started, restarts, hangs for a while, or is replaced, jobs go on.
 
 from __future__ import annotations
 
-import math
 import select
 import time
 import uuid
@@ -15,20 +14,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, TypeVar
 
-from glaze_plugin.bands import AHEAD, Content, Incoming, Sink, submission
-from glaze_plugin.errors import BadInput, Cancelled, DaemonUnavailable, GlazeError, rebuild
-from glaze_plugin.job import Job as Job
-from glaze_plugin.job import Listener
+from glaze_plugin.bands import AHEAD, Content, Sink, submission
+from glaze_plugin.errors import BadInput, Cancelled, DaemonUnavailable, GlazeError
+from glaze_plugin.job import Job, Listener
 from glaze_plugin.launch import POLL_SECONDS, Greeted, Search
 from glaze_plugin.link import Link, silent
 from glaze_plugin.messages import (
     BAND,
     Accepted,
     AskStatus,
-    Cancel,
-    Chunk,
-    Done,
-    Failed,
     Forget,
     Goodbye,
     Jobs,
@@ -39,21 +33,13 @@ from glaze_plugin.messages import (
     Refused,
     Shutdown,
     Status,
-    Watch,
     Welcome,
 )
 
-NEWS_SECONDS = 10.0
-"""s without news of an open job after which the daemon is asked for it: a message may have been missed."""
 ANSWER_SECONDS = 10.0
 """s that a daemon which is there may take to answer a question."""
 PATIENCE_SECONDS = 60.0
 """s that a job puts up with a daemon that is silent, where somebody waits for it."""
-RESUBMIT_SECONDS = 0.3
-RESUBMITS = 60
-LARGEST_RESULT = 4 << 30
-"""Bytes; a daemon that claims more is not believed."""
-
 
 OnProgress = Callable[[Progress], None]
 OnPreview = Callable[[Preview], None]
@@ -141,7 +127,7 @@ class Client:
         """Whether `step` should also be called when the socket can be written to."""
         if self._link is None:
             return False
-        return self._link.wants_write or any(job._outgoing for job in self._jobs.values())
+        return self._link.wants_write or any(job.sending for job in self._jobs.values())
 
     def fileno(self) -> int:
         """For Qt's and GLib's notifiers; -1 while there is no connection. It changes with each connection."""
@@ -189,10 +175,8 @@ class Client:
 
     def begin(self, messages: Callable[[str], Iterator[Message]], listener: Listener | None = None) -> Job:
         """A new job that begins with these messages. messages: makes them, with its id, perhaps more than once."""
-        job = Job(uuid.uuid4().hex, listener, "sending", _begun=False)
-        job._messages = lambda: messages(job.id)
-        job._outgoing = job._messages()
-        self._jobs[job.id] = job
+        id = uuid.uuid4().hex
+        job = self._jobs[id] = Job.begin(id, lambda: messages(id), listener)
         self._push(job)
         return job
 
@@ -210,25 +194,12 @@ class Client:
         sinks: part name → called with its bytes in order, about `band` of them at a time, in whole rows of a raster.
         Parts without one go to `job.parts`.
         """
-        sinks = sinks or {}
-        if job.state == "fetched":  # perhaps from a daemon that has gone since
-            self._tell(Watch(job=job.id))
-        job.state = "fetching"
-        job._fetching = [
-            Incoming(part, sinks.get(name), self._ahead, band)
-            for name, part in job.layouts.items()
-            if not names or name in names
-        ]
+        self._tell(*job.fetch(names, sinks or {}, self._ahead, band))
         self._push(job)
 
     def cancel(self, job: Job) -> None:
         """Ask for a job's end; it has "failed" with the error Cancelled when that has come."""
-        if not job._begun:
-            self._fail(job, Cancelled("cancelled", "The job was cancelled."))
-        elif job.open:
-            job._cancelling = True
-            job._messages = job._outgoing = None
-            self._tell(Cancel(job=job.id))
+        self._tell(*job.cancel())
 
     def forget(self, job: Job) -> None:
         """Say that a job is of no interest any more; its result need not be kept."""
@@ -348,11 +319,7 @@ class Client:
         self._search = self.error = self._silent_since = None
         self._say("")
         for job in self._jobs.values():
-            if job._begun and not job.ended:  # the new daemon may know it, or not; then it is submitted again
-                job._outgoing = None
-                self._tell(Watch(job=job.id))
-            for incoming in job._fetching:
-                incoming.restart()
+            self._tell(*job.resume())
 
     def _trouble(self, error: DaemonUnavailable) -> None:
         """The connection is not as it should be. A silent daemon may return; after others another is looked for."""
@@ -369,12 +336,13 @@ class Client:
         if not self.error:
             self._search = Search(self._name, self.start)
 
-    def _tell(self, msg: Message) -> None:
-        if self._link:
-            try:
-                self._link.send(msg)
-            except DaemonUnavailable as error:
-                self._trouble(error)
+    def _tell(self, *messages: Message) -> None:
+        for msg in messages:
+            if self._link:
+                try:
+                    self._link.send(msg)
+                except DaemonUnavailable as error:
+                    self._trouble(error)
 
     def _receive(self, link: Link) -> None:
         for msg in link.receive():
@@ -385,8 +353,7 @@ class Client:
             if job is None:
                 self._answer(msg)
             elif not job.ended:
-                job.known, job._asked = True, time.monotonic()
-                self._hear(job, msg)
+                self._tell(*job.hear(msg))
 
     def _answer(self, msg: Message) -> None:
         about_a_job = bool(getattr(msg, "job", ""))  # which is of no interest any more
@@ -398,105 +365,17 @@ class Client:
                 answered(msg)
                 return
 
-    def _hear(self, job: Job, msg: Message) -> None:
-        """What a message means for its job."""
-        if isinstance(msg, (Accepted, Progress, Done)) and not job.open:
-            return
-        if isinstance(msg, Accepted):
-            job._messages = job._outgoing = None
-            if job._cancelling:
-                self._tell(Cancel(job=job.id))
-            job.state = "waiting"
-            job.progress = Progress(job=job.id, stage="waiting", step=0, steps=0)
-        elif isinstance(msg, Progress):
-            job.state, job.progress = "running", msg
-        elif isinstance(msg, Preview):
-            job.preview = msg
-        elif isinstance(msg, Done):
-            if sum(part.size for part in msg.parts) > LARGEST_RESULT:
-                self._fail(job, GlazeError("result_size", "The daemon claims a result that is too large."), msg)
-                return
-            job.report, job.layouts = msg.report, {part.name: part for part in msg.parts}
-            job.state = "done"
-            job._messages = job._outgoing = None
-        elif isinstance(msg, Chunk):
-            self._chunk(job, msg)
-        elif isinstance(msg, Failed):
-            self._fail(job, rebuild(msg.kind, msg.code, msg.sentence, msg.remedy), msg)
-            return
-        elif isinstance(msg, Refused):
-            self._refused(job, msg)
-            return
-        if job.listener:
-            job.listener(job, msg)
-
-    def _refused(self, job: Job, msg: Refused) -> None:
-        if msg.code == "unknown_job" and job._cancelling:
-            self._fail(job, Cancelled("cancelled", "The job was cancelled."), msg)
-        elif msg.code == "unknown_job" and job._messages and job._resubmits < RESUBMITS:  # it had not come whole
-            job._outgoing = None
-            if job._resubmit_at == math.inf:  # several of its messages may be refused at once
-                job._resubmits += 1
-                job._resubmit_at = time.monotonic() + RESUBMIT_SECONDS
-        elif msg.code == "duplicate_job":  # the daemon has it from an earlier connection, in part or whole
-            if job._messages:
-                job._outgoing = None
-                self._tell(Watch(job=job.id))
-        elif msg.code != "not_yours" or not job.open:  # that is said of bands which follow such a duplicate
-            self._fail(job, rebuild("bad_input", msg.code, msg.sentence, msg.remedy), msg)
-
-    def _chunk(self, job: Job, msg: Chunk) -> None:
-        if not job._fetching:
-            return
-        try:
-            job._fetching[0].take(msg)
-        except GlazeError as error:
-            self._fail(job, error, msg)
-
-    def _fail(self, job: Job, error: GlazeError, msg: Message | None = None) -> None:
-        job.state, job.error = "failed", error
-        job._messages = job._outgoing = None
-        job._fetching.clear()
-        if job.listener:
-            job.listener(job, msg or Failed(job.id, error.kind, error.code, error.sentence, error.remedy))
-
     def _push(self, job: Job) -> None:
         """Send what a job needs sent now."""
-        if self._link:
+        link = self._link
+        if link:
             try:
-                self._push_over(self._link, job)
+                for msg in job.due(self._ahead - link.unsent):
+                    link.send(msg)
             except DaemonUnavailable as error:
                 self._trouble(error)
             except GlazeError as error:  # its settings cannot be sent as they are
-                self._fail(job, BadInput(error.code, error.sentence, error.remedy))
-
-    def _push_over(self, link: Link, job: Job) -> None:
-        now = time.monotonic()
-        if now >= job._resubmit_at and job._messages:
-            job._outgoing, job._resubmit_at = job._messages(), math.inf
-        sent = 0
-        while job._outgoing and link.unsent + sent < self._ahead:
-            job._begun, job._asked = True, now
-            msg = next(job._outgoing, None)
-            if msg is None:
-                job._outgoing = None
-                break
-            link.send(msg)
-            sent += len(getattr(msg, "payload", b""))
-        if job.open and job._begun and not job._outgoing and now - job._asked > NEWS_SECONDS:
-            job._asked = now
-            link.send(Watch(job=job.id))
-        while job._fetching and job._fetching[0].come == job._fetching[0].part.size:
-            done = job._fetching.pop(0)
-            if done.data or not done.part.size:
-                job.parts[done.part.name] = done.data
-        if job._fetching:
-            for question in job._fetching[0].questions(job.id):
-                link.send(question)
-        elif job.state == "fetching":
-            job.state = "fetched"
-            if job.listener:
-                job.listener(job, Done(job.id, list(job.layouts.values()), job.report))
+                job.fail(BadInput(error.code, error.sentence, error.remedy))
 
 
 def _telling(on_progress: OnProgress | None, on_preview: OnPreview | None) -> Listener:

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from glaze_plugin.client import Client, Job
+from glaze_plugin.client import Client
+from glaze_plugin.job import Job
 from glaze_plugin.launch import end_daemon
 
 ROOT = Path(__file__).parent.parent

@@ -19,10 +19,11 @@ import zmq
 from PIL import Image
 
 from glaze_plugin import messages as m
-from glaze_plugin.client import Client, Job
+from glaze_plugin.client import Client
 from glaze_plugin.connection import CLIENT_USER, Connection, connection_file, read_connection
 from glaze_plugin.errors import Cancelled, DaemonUnavailable, GlazeError
 from glaze_plugin.frames import PROTOCOL
+from glaze_plugin.job import Job
 from glaze_plugin.link import Link
 from glaze_plugin.raster import Raster, RasterFormat
 from tests.conftest import children, collect, file_bytes

@@ -21,10 +21,11 @@ import pytest
 
 from glaze_plugin import launch, lock, places
 from glaze_plugin import messages as m
-from glaze_plugin.client import Client, Job
+from glaze_plugin.client import Client
 from glaze_plugin.connection import Connection, connection_file, read_connection, write_connection
 from glaze_plugin.errors import BadInput, DaemonUnavailable, GlazeError
 from glaze_plugin.frames import PROTOCOL
+from glaze_plugin.job import Job
 from glaze_plugin.launch import end_daemon, find_daemon
 from glaze_plugin.link import Link
 from tests.conftest import ROOT, Glaze, children, collect

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from glaze_plugin import messages as m
-from glaze_plugin.client import Client, Job
+from glaze_plugin.client import Client
+from glaze_plugin.job import Job
 from glaze_plugin.raster import Raster, RasterFormat
 from tests.faults.fake_tasks import expected
 
