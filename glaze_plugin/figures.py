@@ -21,6 +21,9 @@ def statement(figures: Report, tr: Tr = ENGLISH) -> str:
     if "targeted_shift" not in figures:
         return tr("Only visibility was measured.")
     parts = []
+    if figures.get("trained"):
+        width, height = figures["trained"]
+        parts.append(tr("statement trained", width=width, height=height))
     for name, shift in figures["targeted_shift"].items():
         after = {transform: values[name] for transform, values in figures["survival"].items()}
         worst = min(after, key=lambda transform: after[transform])

@@ -44,6 +44,9 @@ GERMAN = {
     "after jpeg75": "nach JPEG mit Qualität 75",
     "after half_jpeg75": "nach Halbieren und JPEG",
     "after crop": "nach einem Beschnitt",
+    "statement trained": (
+        "Gemessen am Bild in {width}×{height} px, etwa der Größe, mit der Generatoren trainiert werden."
+    ),
     "statement moved": (
         "Gegen „{name}“ ist das Bild {shift:.2f} des Weges zum Zielstil gewandert ({worst:.2f} {after}, wo am "
         "wenigsten bleibt); ebenso sichtbares Rauschen bewegt es {noise:.2f}."
@@ -194,6 +197,7 @@ JAPANESE = {
     "after jpeg75": "品質 75 の JPEG 保存後",
     "after half_jpeg75": "半分に縮小して JPEG 保存した後",
     "after crop": "切り抜いた後",
+    "statement trained": "生成モデルの学習時に近い {width}×{height} px に縮小した画像で測定しました。",
     "statement moved": (
         "「{name}」に対して、画像は目標スタイルまでの道のりの {shift:.2f} だけ動きました（最も残らないのは{after}で "
         "{worst:.2f}）。同程度に見えるノイズでは {noise:.2f} です。"
@@ -295,6 +299,7 @@ ENGLISH = {
     "chosen learned": "It was learned from your pictures.",
     "chosen set": "You chose it.",
     "chosen first picture": "Your first picture chose it.",
+    "statement trained": "Measured at {width}×{height} px, about as large as generators are trained on.",
     "statement moved": (
         "Against “{name}” the picture moved {shift:.2f} of the way to the target style ({worst:.2f} {after}, where "
         "least is left); noise that is as visible moves it {noise:.2f}."

@@ -45,6 +45,13 @@ def test_it_tells_the_same_in_every_language(language: str) -> None:
     assert "after" not in said and "moved" not in said
 
 
+@pytest.mark.parametrize("language", ["en", "de", "ja"])
+def test_it_tells_at_which_size_a_large_picture_was_measured(language: str) -> None:
+    tr = Texts({}, lambda: language).tr
+    assert "px" not in statement(FIGURES | {"trained": None}, tr)
+    assert statement(FIGURES | {"trained": [1182, 887]}, tr).count("1182×887 px") == 1
+
+
 def test_every_transform_has_words_in_every_language() -> None:
     keys = {f"after {name}" for name in TRANSFORMS}
     assert all(keys == {key for key in table if key.startswith("after ")} for table in (ENGLISH, GERMAN, JAPANESE))

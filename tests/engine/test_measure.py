@@ -85,7 +85,7 @@ def test_every_encoder_is_measured_after_every_transform_beside_noise(
     figures = measure.report([embedded, pooled], eye, cloaked, target, lambda: ticks.append(1))
     assert len(ticks) == measure.STEPS
     visibility = {"lpips", "max_change", "flat_rms", "jod", "psnr"}
-    assert set(figures) == visibility | {"targeted_shift", "survival", "noise_control"}
+    assert set(figures) == visibility | {"targeted_shift", "trained", "survival", "noise_control"}
     for shifts in (figures, figures["noise_control"]):
         assert set(shifts["targeted_shift"]) == {"embedded", "pooled"}
         assert set(shifts["survival"]) == set(TRANSFORMS)

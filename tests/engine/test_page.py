@@ -167,6 +167,7 @@ def test_a_large_page_is_cloaked_at_the_size_of_training_within_the_budget(
     """And far better than one whose cloak is made at its own size."""
     data = file_bytes(picture)
     own = protect(data, want_target=True)
+    assert own.report["trained"] is None and "trained on" not in own.report["statement"]
     request.getfixturevalue("soon_large")
     found = Page(Picture(np.asarray(picture), "RGB"))
     reporter = Recorder()
@@ -183,6 +184,8 @@ def test_a_large_page_is_cloaked_at_the_size_of_training_within_the_budget(
     assert all((change[top : top + 16] > 0).mean() > 0.3 for top in range(0, LARGE[0] - 16, 16)), "a band was left out"
     visible = Eye(from_8bit(np.asarray(picture))).judge(from_8bit(pictures[1].samples))
     assert visible.max_change <= Budget().max_change + 1e-6 and visible.jod > 9.6 and visible.lpips_alex < 0.06
+    width, height = result.report["trained"]
+    assert (height, width) == found.trained and f"{width}×{height} px" in result.report["statement"]
     assert set(result.report["at_opacity"]) == {"25", "50", "75", "100"}
     assert result.report["at_opacity"]["100"]["targeted_shift"] == pytest.approx(shifts[1], abs=0.02)
     assert reporter.steps == sorted(reporter.steps) and reporter.steps[-1] == reporter.totals[0]

@@ -36,9 +36,9 @@ Samples = NDArray[Any]
 QUICK = {"quality": "preview", "style": "dusk"}
 SIDE = 64
 
-FIGURES = {"lpips", "max_change", "flat_rms", "jod", "psnr", "targeted_shift", "survival", "noise_control"}
+FIGURES = {"lpips", "max_change", "flat_rms", "jod", "psnr", "targeted_shift", "trained", "survival", "noise_control"}
 CHOSEN = {"encoders", "style", "painter", "statement", "device", "notes"}
-ASKED = {"size", "bytes", "growth", "pages", "trained", "seconds", "chosen", "strength", "quality", "seed"}
+ASKED = {"size", "bytes", "growth", "pages", "seconds", "chosen", "strength", "quality", "seed"}
 
 
 def run(kind: str, parts: Mapping[str, Any], reporter: Recorder | None = None, **settings: Any) -> Result:

@@ -120,7 +120,8 @@ def report(
     """All figures of one cloaked picture, beside those of random noise of the same LPIPS.
 
     eye: holds the clean picture. cloaked, target: (1, 3, H, W) in [0, 1]; without a target only visibility is reported.
-    trained: the clean and the cloaked picture at the target's size, by which the shift is measured where it is another.
+    trained: the clean and the cloaked picture at the target's size, by which the shift is measured where it is another;
+    then the figure `trained` is that size, [width, height].
     max_change and flat_rms are in units of [0, 1]: 1/255 is one level of an 8-bit picture.
     """
     clean, cloaked = eye.reference, rounded(cloaked)
@@ -136,6 +137,7 @@ def report(
     if target is None:
         return figures
     target, distance = rounded(target), seen.lpips_alex
+    figures["trained"] = [*target.shape[:1:-1]] if trained else None
     if trained:
         clean, cloaked = trained
         distance = Lpips(clean, "alex", compute=compute).distance(cloaked)

@@ -124,7 +124,6 @@ def _protect(job: Job) -> Result:
         "bytes": len(output.data),
         "growth": _growth(job, source, output),
         "pages": len(pages),
-        "trained": list(next(iter(todo.values())).trained[::-1]),
         "seconds": round(time.monotonic() - started, 2),
         "encoders": [judge.name for judge in judges],
         "style": found[0].aim.style,
