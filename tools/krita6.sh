@@ -6,6 +6,7 @@ here=$(cd "$(dirname "$0")/.." && pwd)
 root=$here/.cache/krita6
 if [ ! -d "$root" ]; then
     mirror=$(apt-get indextargets --format '$(REPO_URI)' | head -n 1)
+    mkdir -p "$here/.cache"
     rm -rf "$root.part"
     mmdebstrap --quiet --variant=apt --skip=check/qemu \
         --aptopt='APT::Install-Recommends "false"' --aptopt='APT::Default-Release "experimental"' \

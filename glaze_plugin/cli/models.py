@@ -40,7 +40,8 @@ def show(as_json: bool) -> None:
 
 def here() -> list[str]:
     """Names of the encoders that are on this computer."""
-    return [line["model"]["name"] for line in _lines("list") if line["model"]["path"]]
+    found = [line["model"] for line in _lines("list")]
+    return [one["name"] for one in found if one["path"] and one["family"]]
 
 
 def pull(names: list[str], as_json: bool) -> None:

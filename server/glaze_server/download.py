@@ -18,10 +18,9 @@ from typing import Any
 
 from glaze_plugin import places
 from glaze_plugin.errors import BadInput, GlazeError
-from glaze_server.engine import pulled
+from glaze_server.engine import pulled, stock
 from glaze_server.engine.catalogue import File, Model
 from glaze_server.engine.pulled import Kept, Record
-from glaze_server.engine.stock import DEFAULT
 
 Say = Callable[[dict[str, Any]], None]
 
@@ -59,12 +58,13 @@ def pull(one: Model, say: Say) -> None:
     Files become visible when all have come and have their checksums. Raises GlazeError with a sentence.
     """
     name = one.name
-    if name in DEFAULT:
+    if name in stock.DEFAULT:
         raise BadInput("embedded", f"The encoder {name} is part of Glaze.")
     if not one.repository:
         remedy = f"Put {one.by_hand[0].name} from {one.source} into {places.models()}."
         raise BadInput("not_on_hub", f"The encoder {name} is on no hub.", remedy)
-    folder, record = places.models() / name, pulled.read(places.models() / name)
+    folder = stock.folder(one)
+    record = pulled.read(folder)
     if record and pulled.whole(folder, record):
         say({"pulled": name, "path": str(folder), "revision": record.revision})
         return

@@ -1,4 +1,4 @@
-"""`python -m glaze_server.hub list|pull|verify|remove [NAME…]`: the weights of encoders, in JSON lines.
+"""`python -m glaze_server.hub list|pull|verify|remove [NAME…]`: the weights of encoders and of CLIP, in JSON lines.
 
 `glaze models` runs it in a process of its own, as a painting program may. It needs neither daemon nor torch, and `pull`
 is the only action that touches the network. Lines: {"model": …}, {"pulling": …, "total": bytes},
@@ -17,13 +17,16 @@ from glaze_plugin import places
 from glaze_plugin.errors import BadInput, GlazeError, described
 from glaze_server.download import Say, pull
 from glaze_server.engine import pulled
-from glaze_server.engine.catalogue import MODELS, find
-from glaze_server.engine.stock import DEFAULT, own, weights_file
+from glaze_server.engine.catalogue import MODELS, OTHERS, Model, find_any
+from glaze_server.engine.stock import DEFAULT, folder, own, weights_file
 
 
-def facts() -> Iterator[dict[str, Any]]:
-    """What an artist may want to know of each encoder, the own ones last. size: bytes to download, or null."""
-    for one in MODELS.values():
+def facts(*others: Model) -> Iterator[dict[str, Any]]:
+    """What an artist may want to know of each encoder and of others, the own ones last.
+
+    size: bytes to download, or null. family: "" for what is no encoder.
+    """
+    for one in (*MODELS.values(), *others):
         path = weights_file(one)
         yield {
             "name": one.name,
@@ -44,8 +47,8 @@ def facts() -> Iterator[dict[str, Any]]:
 
 def verify(name: str, say: Say) -> bool:
     """Compare an encoder's files with what was published or downloaded; whether they are the same."""
-    one = find(name)
-    path, record = weights_file(one), pulled.read(places.models() / name)
+    one = find_any(name)
+    path, record = weights_file(one), pulled.read(folder(one))
     if path is None:
         raise BadInput("missing_weights", f"The weights of the encoder {name!r} are not on this computer.")
     published = {file.name: file.sha256 for file in one.by_hand}.get(path.name)
@@ -59,14 +62,14 @@ def verify(name: str, say: Say) -> bool:
 
 def remove(name: str, say: Say) -> None:
     """Delete what was downloaded of an encoder, finished or not. Raises BadInput where that is nothing."""
-    one = find(name)
-    folder, incoming = places.models() / name, places.models() / ".incoming" / name
-    if not pulled.read(folder) and not incoming.exists():
+    one = find_any(name)
+    here, incoming = folder(one), places.models() / ".incoming" / name
+    if not pulled.read(here) and not incoming.exists():
         path = weights_file(one)
         if path and one.name not in DEFAULT:
             raise BadInput("own_file", f"The encoder {name} was not downloaded by Glaze.", f"Delete {path} yourself.")
         raise BadInput("nothing_there", f"Nothing of the encoder {name} was downloaded.")
-    for one_of_two in (folder, incoming):
+    for one_of_two in (here, incoming):
         shutil.rmtree(one_of_two, ignore_errors=True)
     say({"removed": name})
 
@@ -80,13 +83,18 @@ def main(arguments: list[str] | None = None) -> int:
 
     try:
         if action == "list":
-            for fact in facts():
+            for fact in facts(*OTHERS.values()):
                 say({"model": fact})
         elif action == "pull":
             for name in names:
-                pull(find(name), say)
+                pull(find_any(name), say)
         elif action == "verify":
-            found = names or [name for name, one in MODELS.items() if name not in DEFAULT and weights_file(one)]
+            fetched = [
+                one.name
+                for one in (*MODELS.values(), *OTHERS.values())
+                if one.name not in DEFAULT and weights_file(one)
+            ]
+            found = names or fetched
             same = [verify(name, say) for name in found]
             return 0 if all(same) else 1
         elif action == "remove":

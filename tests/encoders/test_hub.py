@@ -12,14 +12,17 @@ from pathlib import Path
 
 import pytest
 
+from glaze_plugin import places
 from glaze_plugin.errors import GlazeError
 from glaze_server.engine import encoders, pulled, stock
-from glaze_server.engine.catalogue import MODELS
+from glaze_server.engine.catalogue import CLIP, MODELS, OTHERS
+from glaze_server.mimicry.genres import GENRES, Genres
 from tests.conftest import ROOT, Glaze
 from tests.encoders.conftest import Fetch, asking
 from tests.encoders.local_hub import COMMIT, Hub
 from tests.encoders.narrow import ONE_OF_EACH
 from tests.engine.conftest import refusal, waves
+from tests.engine.tiny_pipelines import tiny_clip, tokenizer
 
 TINY, WEIGHTS = "taesd3", "diffusion_pytorch_model.safetensors"
 
@@ -33,6 +36,26 @@ def test_every_class_is_fetched_and_loaded(name: str, fetch: Fetch, hub: Hub, sh
     latent = encoders.load(name)(waves(64, 64))
     assert latent.isfinite().all() and latent.std() > 0
     assert not [path for path in (shelf / ".incoming").rglob("*") if path.suffix == ".part"]
+
+
+def test_clip_is_fetched_for_studies_and_is_no_encoder(fetch: Fetch, hub: Hub, shelf: Path, tmp_path: Path) -> None:
+    tiny_clip().save_pretrained(tmp_path)
+    tokenizer().save_pretrained(tmp_path)
+    paths = [file.path for file in OTHERS[CLIP].files]
+    written = {path: (tmp_path / path) for path in paths}
+    hub.repositories[OTHERS[CLIP].repository] = {
+        path: file.read_bytes() if file.exists() else b"{}" for path, file in written.items()
+    }
+    with refusal("missing_weights", GlazeError):
+        Genres()
+    code, said = fetch("pull", CLIP)
+    assert (code, said[-1]["path"]) == (0, str(places.clip()))
+    assert Genres().own(waves(64, 64)) in GENRES
+    assert stock.available() == ["embedded"] and not stock.own()
+    assert [one["name"] for line in fetch("list")[1] if (one := line["model"])["path"]] == ["embedded", CLIP]
+    assert fetch("verify")[1] == [{"verified": CLIP, "same": True, "path": str(places.clip() / "model.safetensors")}]
+    assert fetch("remove", CLIP) == (0, [{"removed": CLIP}])
+    assert not places.clip().exists()
 
 
 def test_what_is_here_is_not_fetched_again(fetch: Fetch, hub: Hub) -> None:
@@ -202,7 +225,7 @@ def test_the_command_line_fetches_lists_and_removes(hub: Hub, shelf: Path, glaze
     assert (done.returncode, done.stdout.strip()) == (0, f"{TINY} is in {shelf / TINY}.")
     assert "MIT" in done.stderr
     listed = json.loads(glaze("models", "list", "--json", env=environment).stdout)
-    assert [one["name"] for one in listed] == list(MODELS)
+    assert [one["name"] for one in listed] == [*MODELS, *OTHERS]
     assert [one["name"] for one in listed if one["path"]] == ["embedded", TINY]
     assert glaze("models", "path", env=environment).stdout.strip() == str(shelf)
     assert glaze("models", "path", TINY, env=environment).stdout.strip() == str(shelf / TINY / WEIGHTS)

@@ -11,10 +11,11 @@ from dataclasses import replace
 from huggingface_hub import constants
 
 from glaze_server import hub
-from glaze_server.engine.catalogue import MODELS, File
+from glaze_server.engine.catalogue import MODELS, OTHERS, File
 
 if __name__ == "__main__":
-    for name, model in MODELS.items():
-        MODELS[name] = replace(model, files=tuple(File(file.path) for file in model.files))
+    for known in (MODELS, OTHERS):
+        for name, model in known.items():
+            known[name] = replace(model, files=tuple(File(file.path) for file in model.files))
     constants.DOWNLOAD_CHUNK_SIZE = 4096
     sys.exit(hub.main())

@@ -13,7 +13,14 @@ from diffusers import (
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+from transformers import (
+    CLIPConfig,
+    CLIPModel,
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+)
 
 SIDE = 64
 """px of the squares on which they claim to have been trained."""
@@ -21,14 +28,22 @@ WIDTH = 16
 ENDS = {"<|startoftext|>": 0, "<|endoftext|>": 1}
 
 
-def _tokenizer() -> CLIPTokenizer:
+def tokenizer() -> CLIPTokenizer:
     """Every printable character is a token, by itself and at a word's end."""
     letters = [chr(code) for code in range(33, 127)]
     words = letters + [f"{letter}</w>" for letter in letters]
     return CLIPTokenizer(ENDS | {word: number for number, word in enumerate(words, len(ENDS))}, [], model_max_length=77)
 
 
-def _text_config() -> CLIPTextConfig:
+def tiny_clip() -> CLIPModel:
+    """Both towers, for pictures of 32 px."""
+    torch.manual_seed(3)
+    vision = {"hidden_size": WIDTH, "intermediate_size": WIDTH, "num_hidden_layers": 1, "num_attention_heads": 2}
+    vision |= {"image_size": 32, "patch_size": 8}
+    return CLIPModel(CLIPConfig(text_config=_text().to_dict(), vision_config=vision, projection_dim=WIDTH))
+
+
+def _text() -> CLIPTextConfig:
     return CLIPTextConfig(
         vocab_size=256,
         hidden_size=WIDTH,
@@ -70,8 +85,8 @@ def stable_diffusion(folder: Path, **options: object) -> Path:
     torch.manual_seed(1)
     pipeline = StableDiffusionPipeline(
         vae=_vae(),
-        text_encoder=CLIPTextModel(_text_config()),
-        tokenizer=_tokenizer(),
+        text_encoder=CLIPTextModel(_text()),
+        tokenizer=tokenizer(),
         unet=_unet(cross_attention_dim=WIDTH),
         scheduler=DDIMScheduler(beta_schedule="scaled_linear", clip_sample=False, steps_offset=1),
         safety_checker=None,
@@ -87,10 +102,10 @@ def sdxl_turbo(folder: Path) -> Path:
     torch.manual_seed(2)
     pipeline = StableDiffusionXLPipeline(
         vae=_vae(),
-        text_encoder=CLIPTextModel(_text_config()),
-        text_encoder_2=CLIPTextModelWithProjection(_text_config()),
-        tokenizer=_tokenizer(),
-        tokenizer_2=_tokenizer(),
+        text_encoder=CLIPTextModel(_text()),
+        text_encoder_2=CLIPTextModelWithProjection(_text()),
+        tokenizer=tokenizer(),
+        tokenizer_2=tokenizer(),
         unet=_unet(
             cross_attention_dim=2 * WIDTH,
             addition_embed_type="text_time",

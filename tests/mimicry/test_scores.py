@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
-from transformers import CLIPConfig, CLIPModel
 
 from glaze_plugin import places
 from glaze_plugin.errors import GlazeError
@@ -17,7 +16,7 @@ from glaze_server.engine.transfer import transfer
 from glaze_server.mimicry import scores
 from glaze_server.mimicry.genres import GENRES, TOP, Genres
 from tests.engine.conftest import refusal
-from tests.engine.tiny_pipelines import _text_config, _tokenizer
+from tests.engine.tiny_pipelines import tiny_clip, tokenizer
 
 
 def test_kid_is_unbiased_and_grows_with_the_difference() -> None:
@@ -46,12 +45,8 @@ def test_style_is_what_the_distance_and_the_classifier_see(pictures: Tensor) -> 
 
 
 def test_the_genre_shift_is_the_share_beyond_the_top(pictures: Tensor, tmp_path: Path) -> None:
-    torch.manual_seed(3)
-    text = _text_config().to_dict()
-    vision = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
-    config = CLIPConfig(text_config=text, vision_config=vision | {"image_size": 32, "patch_size": 8}, projection_dim=16)
-    CLIPModel(config).save_pretrained(tmp_path / "clip")
-    _tokenizer().save_pretrained(tmp_path / "clip")
+    tiny_clip().save_pretrained(tmp_path / "clip")
+    tokenizer().save_pretrained(tmp_path / "clip")
     clip = Genres(tmp_path / "clip")
     assert clip.own(pictures) in GENRES
     shifts = [clip.shift(pictures, genre) for genre in GENRES]

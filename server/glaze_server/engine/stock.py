@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from glaze_plugin import places
-from glaze_server.engine.catalogue import MODELS, Model
+from glaze_server.engine.catalogue import MODELS, OTHERS, Model
 
 DEFAULT = ("embedded",)
 EMBEDDED = Path(__file__).parent / "weights"
@@ -17,23 +17,26 @@ CONFIG = "config.json"
 """What makes a folder a diffusers model."""
 
 
+def folder(model: Model) -> Path:
+    """Where its downloaded files lie."""
+    return places.clip() if model.name in OTHERS else places.models() / model.name
+
+
 def weights_file(model: Model) -> Path | None:
     """Where the encoder's weights are, or None where they are not on this computer."""
     if model.name in DEFAULT:
         return EMBEDDED / f"{model.name}.safetensors"
-    folder = places.models()
-    downloaded = [folder / model.name / file.name for file in model.files]
+    downloaded = [folder(model) / file.name for file in model.files]
     if downloaded and all(path.exists() for path in downloaded):
         return downloaded[-1]
-    return next((path for file in model.by_hand if (path := folder / file.name).exists()), None)
+    return next((path for file in model.by_hand if (path := places.models() / file.name).exists()), None)
 
 
 def own() -> dict[str, Path]:
     """What the artist put into the encoder folder: name → a diffusers model folder, or a single safetensors file."""
-    folder = places.models()
     taken = {file.name for model in MODELS.values() for file in model.by_hand}
-    found = {path.parent.name: path.parent for path in sorted(folder.glob(f"[!.]*/{CONFIG}"))}
-    found |= {path.stem: path for path in sorted(folder.glob("[!.]*.safetensors")) if path.name not in taken}
+    found = {path.parent.name: path.parent for path in sorted(places.models().glob(f"[!.]*/{CONFIG}"))}
+    found |= {path.stem: path for path in sorted(places.models().glob("[!.]*.safetensors")) if path.name not in taken}
     return {name: path for name, path in found.items() if name not in MODELS}
 
 

@@ -1,7 +1,7 @@
 """CLIP genre shift (Shan et al., USENIX Security 2023, section 6): does CLIP still see the artist's genre?
 
 The model is CLIP as transformers keeps it, in the folder `glaze_plugin.places.clip`, or in the hub's own cache where
-another program has pulled it. Nothing is downloaded.
+another program has pulled it. Nothing is downloaded here.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from torch.nn.functional import interpolate, normalize
 
 from glaze_plugin import places
 from glaze_plugin.errors import GlazeError
+from glaze_server.engine.catalogue import CLIP, OTHERS
 
-PUBLISHED = "openai/clip-vit-large-patch14"
-"""What is looked for in the hub's cache."""
 TOP = 3
 """The artist's genre must be among so many of a picture's for it to count as the artist's."""
 SAYING = "a painting in the style of {}"
@@ -47,7 +46,7 @@ class Genres:
         from transformers import CLIPModel, CLIPTokenizer
 
         folder = where or places.clip()
-        known = str(folder) if folder.is_dir() else PUBLISHED
+        known = str(folder) if folder.is_dir() else OTHERS[CLIP].repository
         try:
             self._model: Any = CLIPModel.from_pretrained(known, local_files_only=True, use_safetensors=True).eval()
             self._tokenizer: Any = CLIPTokenizer.from_pretrained(known, local_files_only=True)
@@ -57,7 +56,7 @@ class Genres:
             raise GlazeError(
                 "missing_weights",
                 "CLIP is not on this computer, so the genre shift was not measured.",
-                f"Put the files of {PUBLISHED} into {folder}.",
+                f"`glaze models pull {CLIP}` fetches it into {folder}.",
             ) from error
 
     @cached_property
