@@ -108,7 +108,7 @@ class Job:
             incoming.restart()
         if not self._begun or self.ended:
             return []
-        self._outgoing = None
+        self._outgoing, self._asked = None, time.monotonic()
         return [Watch(job=self.id)]
 
     def due(self, room: int) -> Iterator[Message]:
@@ -204,6 +204,7 @@ class Job:
     def _sent(self) -> None:
         """Nothing more of it is to be sent."""
         self._messages = self._outgoing = None
+        self._resubmit_at = math.inf
 
     def _tell(self, msg: Message) -> None:
         if self.listener:

@@ -96,6 +96,16 @@ def test_names_with_anything_in_them_work(glaze: Glaze, painting: Path) -> None:
     assert str(folder / "ein Bild, größer #2 [x] カ-glazed.png") in done.stdout
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has such names")
+def test_names_that_are_not_utf_8_stop_nothing(glaze: Glaze, painting: Path) -> None:
+    strange = painting.with_name(os.fsdecode(b"\x82\xa0.png"))
+    shutil.copy(painting, strange)
+    for options in ((), ("--json",)):
+        done = glaze("protect", strange, painting, "-o", "out", *options, *QUICK)
+        assert done.returncode == 0, done.stderr
+        assert {path.name for path in (painting.parent / "out").iterdir()} == {strange.name, painting.name}
+
+
 def test_the_target_can_be_saved_and_measured_against(glaze: Glaze, painting: Path) -> None:
     report = json.loads(
         glaze("protect", painting, "-o", "out.png", "--save-target", "target.png", "--json", *QUICK).stdout
@@ -161,10 +171,36 @@ def test_the_source_is_overwritten_only_in_place(glaze: Glaze, painting: Path) -
     done = glaze("protect", painting, "-o", "link.png", *QUICK)
     assert done.returncode == 2
     assert painting.read_bytes() == before
-    done = glaze("protect", painting, "--in-place", *QUICK)
-    assert done.returncode == 0, done.stderr
-    assert painting.read_bytes() != before
+    painting.chmod(0o600)
+    for name in ("painting.png", "link.png"):
+        before = painting.read_bytes()
+        done = glaze("protect", name, "--in-place", *QUICK)
+        assert done.returncode == 0, done.stderr
+        assert painting.read_bytes() != before
+        assert painting.stat().st_mode & 0o777 == 0o600
+    assert (painting.parent / "link.png").is_symlink()
     assert files_in(painting.parent) == {"painting.png", "link.png"}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("protect", "painting.png", "--mask", "mask.png", "-o", "mask.png"),
+        ("protect", "painting.png", "--mask", "painting.png", "--in-place"),
+        ("protect", "painting.png", "--mask", "mask.png", "--save-target", "mask.png"),
+        ("review", "painting.png", "mask.png", "-o", "painting.png"),
+        ("review", "painting.png", "mask.png", "-o", "mask.png"),
+        ("review", "painting.png", "painting.png", "--target", "mask.png", "-o", "mask.png"),
+    ],
+)
+def test_what_a_result_is_made_from_is_never_overwritten(
+    glaze: Glaze, painting: Path, arguments: tuple[str, ...]
+) -> None:
+    shutil.copy(painting, painting.parent / "mask.png")
+    before = painting.read_bytes()
+    done = glaze(*arguments)
+    assert (done.returncode, done.stderr) == (2, "A result would overwrite its source. Name another file.\n")
+    assert painting.read_bytes() == (painting.parent / "mask.png").read_bytes() == before
 
 
 def test_two_results_never_share_a_name(glaze: Glaze, painting: Path) -> None:

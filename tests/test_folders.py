@@ -80,6 +80,25 @@ def test_what_was_done_is_done_once(glaze: Glaze, album: Path) -> None:
     assert (summary["cloaked"], summary["skipped"]) == (4, 0)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has such names")
+def test_a_name_that_is_not_utf_8_is_done_once_too(glaze: Glaze, album: Path, painting: Path) -> None:
+    shutil.copy(painting, album / os.fsdecode(b"\x82\xa0.png"))
+    for cloaked, skipped in ((4, 0), (0, 4)):
+        *_, summary = lines(glaze("protect", album, "-o", "out", *QUICK).stdout)
+        assert (summary["cloaked"], summary["skipped"]) == (cloaked, skipped)
+
+
+def test_a_result_that_would_be_a_source_is_refused(glaze: Glaze, album: Path, painting: Path) -> None:
+    (album / "broken.png").unlink()
+    (album / album.name).mkdir()
+    shutil.copy(painting, album / album.name / "a.png")
+    before = (album / "a.png").read_bytes()
+    done = glaze("protect", album, "-o", album.parent, *QUICK)
+    assert done.returncode == 2
+    assert [Path(name).parent.name for name in lines(done.stdout)[-1]["failures"]] == [album.name]
+    assert (album / "a.png").read_bytes() == before
+
+
 def test_the_results_may_lie_in_the_folder_itself(glaze: Glaze, album: Path) -> None:
     (album / "broken.png").unlink()
     for cloaked in (3, 0):

@@ -150,6 +150,20 @@ def test_a_daemon_that_did_not_get_it_whole_is_sent_it_again(new: Job, monkeypat
     assert isinstance(new.error, BadInput)
 
 
+def test_a_late_refusal_before_it_is_accepted_does_not_hide_later_ones(
+    new: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "RESUBMIT_SECONDS", 0.0)
+    list(new.due(ROOM))
+    new.hear(refused("unknown_job"))
+    list(new.due(ROOM))
+    new.hear(refused("unknown_job"))
+    new.hear(Accepted(ID, 0))
+    assert new.resume() == [Watch(ID)]
+    new.hear(refused("unknown_job"))
+    assert isinstance(new.error, BadInput)
+
+
 def test_a_daemon_that_has_it_already_is_asked_for_it(new: Job) -> None:
     list(new.due(ROOM))
     assert new.hear(refused("duplicate_job")) == [Watch(ID)]

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -318,6 +319,8 @@ def daemon_status(json: Json = False) -> None:
 
 def run() -> int:
     """Run the command line; every error becomes one sentence and its exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be UTF-8
     command = typer.main.get_command(app)
     try:
         code = command.main(prog_name="glaze", standalone_mode=False)

@@ -6,7 +6,6 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 
 from glaze_plugin import __version__, lock, places
@@ -78,9 +77,13 @@ def _installation() -> Iterator[Finding]:
 
 
 def _encoders() -> Iterator[Finding]:
-    with suppress(DaemonUnavailable):  # the server is not installed, which was said before
+    try:
         told = f"On this computer: {', '.join(models.here())}."
         yield Finding("ok", "encoders", told, "`glaze models list` shows which others there are.")
+    except DaemonUnavailable:
+        pass  # the server is not installed, which was said before
+    except GlazeError as error:
+        yield Finding("problem", "encoders", error.sentence, error.remedy)
 
 
 def _daemon() -> Iterator[Finding]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from glaze_plugin import __version__
 from glaze_plugin.cli.output import complain, console, print_json
-from glaze_plugin.cli.pictures import READ_ONLY, SUFFIXES, Errand, attempt, read, result_name, writable
+from glaze_plugin.cli.pictures import READ_ONLY, SUFFIXES, Errand, attempt, read, result_name, spare, writable
 from glaze_plugin.errors import BadInput, Cancelled, GlazeError, described
 
 LEDGER = ".glaze-done.json"
@@ -70,7 +70,7 @@ class Ledger:
         """Note that it is done. Raises BadInput where that cannot be written."""
         self._done[name] = [key, _hash(read(result))]
         with writable(self._path) as beside:
-            beside.write_text(json_.dumps(self._done, ensure_ascii=False, indent=1, sort_keys=True), encoding="utf-8")
+            beside.write_text(json_.dumps(self._done, indent=1, sort_keys=True), encoding="utf-8")
 
 
 def _hash(data: bytes) -> str:
@@ -156,6 +156,9 @@ def _one(
     own_name, format = result_name(path)
     result = out / path.relative_to(folder).with_name(own_name)
     try:
+        spare([path, *([mask] if mask else [])], [result])
+        if _among_sources(result, folder, out):
+            raise BadInput("overwrite", f"{result} may be a source itself.", "Name another folder.")
         masked = read(mask) if mask else b""
         key = _hash(read(path) + masked + json_.dumps([__version__, settings], sort_keys=True).encode())
         if ledger.has(name, key, result):
@@ -175,6 +178,12 @@ def _one(
     tally.cloaked += 1
     ledger.add(name, key, result)
     return True
+
+
+def _among_sources(result: Path, folder: Path, out: Path) -> bool:
+    """Whether it lies where sources lie too: results are told from those by their folder alone."""
+    within, there = folder.resolve(), result.parent.resolve()
+    return there.is_relative_to(within) and not out.resolve().is_relative_to(within)
 
 
 def _note(path: Path, error: BadInput, tally: Tally) -> bool:

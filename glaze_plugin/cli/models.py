@@ -105,7 +105,5 @@ def _lines(*arguments: str) -> Iterator[dict[str, Any]]:
                 raise rebuild(**line["error"])
             yield line
         last = child.stderr.read().strip().splitlines()
-    if child.returncode not in (0, 1):
-        raise GlazeError("models", f"The download stopped: {last[-1] if last else child.returncode}.")
-    if child.returncode == 1 and last and arguments[0] != "verify":
-        raise GlazeError("models", f"The download stopped: {last[-1]}.")
+    if child.returncode not in (0, 1) or (child.returncode == 1 and last and arguments[0] != "verify"):
+        raise GlazeError("models", f"The server's part of it stopped: {last[-1] if last else child.returncode}.")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,11 +57,14 @@ def read(path: Path) -> bytes:
 def writable(path: Path) -> Iterator[Path]:
     """A file beside `path` to write to; it replaces `path` when all went well and vanishes otherwise.
 
-    Raises BadInput where the folder cannot be written, before any work is done.
+    It may be read and written by those who could before. Raises BadInput where the folder cannot be written, before any
+    work is done.
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         beside.touch()
+        if path.exists():
+            shutil.copymode(path, beside)
         yield beside
         beside.replace(path)
     except OSError as error:
@@ -84,6 +88,12 @@ def result_name(source: Path) -> tuple[str, str]:
     return (source.name + suffix, SUFFIXES[suffix]) if suffix else (source.name, "")
 
 
+def spare(sources: Iterable[Path], results: Iterable[Path], remedy: str = "Name another file.") -> None:
+    """Raises BadInput where a result would overwrite what it is made from."""
+    if {source.resolve() for source in sources} & {result.resolve() for result in results}:
+        raise BadInput("overwrite", "A result would overwrite its source.", remedy)
+
+
 def plan(files: list[Path], out: str | None, in_place: bool, mask: Path | None, target: Path | None) -> list[Errand]:
     """What to do with each file. out: a file, or a folder where it is one, ends in a slash, or several files go there.
 
@@ -99,7 +109,7 @@ def plan(files: list[Path], out: str | None, in_place: bool, mask: Path | None, 
     errands = []
     for source in files:
         if in_place:
-            result, format = source, ""
+            result, format = source.resolve(), ""  # not a link to it
             if source.suffix.lower() in READ_ONLY:
                 raise BadInput("format", f"{source.name} can be read, but not written; leave --in-place out.")
         elif out and not folder:
@@ -108,12 +118,13 @@ def plan(files: list[Path], out: str | None, in_place: bool, mask: Path | None, 
             name, format = result_name(source)
             result = folder / name if folder else source.with_name(name).with_stem(f"{Path(name).stem}-glazed")
         errands.append(Errand(source, result, format, mask, target))
-    sources = {source.resolve() for source in files}
     results = [errand.result.resolve() for errand in errands]
     if len(set(results)) < len(results):
         raise BadInput("collision", "Two of the pictures would be written to the same file.")
-    if not in_place and sources & {*results, *([target.resolve()] if target else [])}:
-        raise BadInput("overwrite", "A result would overwrite its source.", "Say --in-place if that is meant.")
+    masks, targets = [mask] if mask else [], [target] if target else []
+    if not in_place:
+        spare(files, [*results, *targets], "Say --in-place if that is meant.")
+    spare(masks, [*results, *targets])
     if target and target.resolve() in results:
         raise BadInput("collision", "The target and the result would be written to the same file.")
     if folder:
@@ -216,6 +227,7 @@ def review(clean: Path, cloaked: Path, target: Path | None, settings: dict[str, 
     suffix = out.suffix.lower()
     if suffix not in (".html", ".png"):
         raise BadInput("format", f"The review's name {out.name} should end in .html or .png.")
+    spare([clean, cloaked, *([target] if target else [])], [out])
     parts = _pair(clean, cloaked, target)
     with writable(out) as file, connected() as client, progress_bar("reviewing") as update:
         outcome = client.run(
