@@ -64,6 +64,10 @@ GERMAN = {
     "The Glaze daemon has not answered for 5 seconds.": "Die Engine antwortet seit 5 Sekunden nicht.",
     "The Glaze daemon has not come up within 60 seconds.": "Die Engine ist nach 60 Sekunden nicht da.",
     "Try again.": "Versuche es noch einmal.",
+    "A Flatpak's sandbox cannot start the Glaze daemon.": "Ein Flatpak kann die Engine nicht starten.",
+    "Start it outside: `glaze daemon start`.": "Starte sie außerhalb, in einem Terminal: `glaze daemon start`.",
+    "A Flatpak's sandbox cannot stop the Glaze daemon.": "Ein Flatpak kann die Engine nicht beenden.",
+    "Stop it outside: `glaze daemon restart`.": "Beende sie außerhalb, in einem Terminal: `glaze daemon restart`.",
     "`glaze doctor` looks for the reason.": (
         "„Noch einmal versuchen“ probiert es wieder; in einem Terminal sucht `glaze doctor` den Grund."
     ),
@@ -214,6 +218,10 @@ JAPANESE = {
     "The Glaze daemon has not answered for 5 seconds.": "エンジンが 5 秒間応答していません。",
     "The Glaze daemon has not come up within 60 seconds.": "エンジンが 60 秒以内に起動しませんでした。",
     "Try again.": "もう一度お試しください。",
+    "A Flatpak's sandbox cannot start the Glaze daemon.": "Flatpak の中からはエンジンを起動できません。",
+    "Start it outside: `glaze daemon start`.": "外の端末で `glaze daemon start` を実行してください。",
+    "A Flatpak's sandbox cannot stop the Glaze daemon.": "Flatpak の中からはエンジンを停止できません。",
+    "Stop it outside: `glaze daemon restart`.": "外の端末で `glaze daemon restart` を実行してください。",
     "`glaze doctor` looks for the reason.": (
         "「再試行」でもう一度試せます。端末では `glaze doctor` で理由を調べられます。"
     ),

@@ -81,7 +81,9 @@ class Cloak(QtCore.QObject):
         self.job = self.session.client.watch(job, self._heard)
 
     def cancel(self):
-        if self.job and self.job.open:
+        if self.state == "inserting":
+            self._end("discarded", tr("Cancelled."))
+        elif self.job and self.job.open:
             self.session.client.cancel(self.job)
             self.session.step()
 
@@ -143,6 +145,8 @@ class Cloak(QtCore.QObject):
         self.changed.emit()
 
     def _finish(self):
+        if self.state != "inserting":
+            return
         if not tree.is_open(self.document) or tree.find(self.document, self.layer_id) is None:
             self._end("discarded", tr("The layer was deleted, so its cloak was dropped."))
             return
@@ -183,9 +187,13 @@ class Cloak(QtCore.QObject):
             self.source.setVisible(before and self.source_visible)
         self.document.refreshProjection()
 
+    @property
+    def opacity(self):
+        """The cloak's strength, as its layer's opacity, 0..100. A cloak that stands in its layer's place has 100."""
+        return round(self.node.opacity() / 2.55) if self.node and self.opaque else 100
+
     def set_opacity(self, percent):
-        """The cloak's strength, as its layer's opacity, 0..100."""
-        if self.state == "review":
+        if self.state == "review" and self.opaque:
             self.node.setOpacity(round(percent * 2.55))
             self.document.refreshProjection()
 

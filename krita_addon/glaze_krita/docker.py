@@ -135,12 +135,15 @@ class GlazeDocker(krita.DockWidget):
         self.before.toggled.connect(lambda on: self._cloak and self._cloak.show_before(on))
         self.opacity = self._slider("glaze_opacity", 0, 100)
         self.opacity.valueChanged.connect(self._opacity_moved)
+        self.strengths = QtWidgets.QWidget()
+        self.strengths.setLayout(row(QtWidgets.QLabel(tr("Opacity")), self.opacity))
+        self.strengths.layout().setContentsMargins(0, 0, 0, 0)
         box = QtWidgets.QWidget()
         column = QtWidgets.QVBoxLayout(box)
         column.setContentsMargins(0, 0, 0, 0)
         column.addLayout(row(self.hold, self.difference))
         column.addWidget(self.before, 0, Qt.AlignmentFlag.AlignLeft)
-        column.addLayout(row(QtWidgets.QLabel(tr("Opacity")), self.opacity))
+        column.addWidget(self.strengths)
         return box
 
     def _build_ends(self):
@@ -280,8 +283,9 @@ class GlazeDocker(krita.DockWidget):
         if cloak is not self._cloak:
             self._cloak = cloak
             self.before.setChecked(False)
-            self.opacity.setValue(100)
+            self._opacity_timer.stop()
             self.preview.clear()
+        self._show_opacity()
         state = cloak.state if cloak else ""
         self.bar.setVisible(state in ("running", "inserting"))
         self.preview.setVisible(state == "running" and cloak.preview is not None)
@@ -323,6 +327,14 @@ class GlazeDocker(krita.DockWidget):
             return
         words = reviewed([(self._cloak.name, self._cloak.report)], self.opacity.value(), tr)
         self.figures.setText("\n".join(words))
+
+    def _show_opacity(self):
+        """The slider where it belongs, unless it is being moved."""
+        self.strengths.setVisible(self._cloak is None or self._cloak.opaque)
+        if not self.opacity.isSliderDown() and not self._opacity_timer.isActive():
+            self.opacity.blockSignals(True)
+            self.opacity.setValue(self._cloak.opacity if self._cloak else 100)
+            self.opacity.blockSignals(False)
 
     def _show_history(self, document):
         entries = [f"{cloak.name}: {tr('state ' + cloak.state)}" for cloak in self.cloaks.of(document)]

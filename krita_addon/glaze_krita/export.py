@@ -109,12 +109,6 @@ class Export(Cloak):
         self._snapshot = subject.document
         super().begin(subject)
 
-    def cancel(self):
-        if self.state == "inserting":
-            self._end("discarded", tr("Cancelled."))
-        else:
-            super().cancel()
-
     def insert(self):
         if self.state == "finished":
             self._fetch(self.capture.new_layer(self.name))

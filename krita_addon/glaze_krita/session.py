@@ -97,11 +97,11 @@ class Session(QtCore.QObject):
     @contextmanager
     def _undisturbed(self):
         """No step within a step: Krita handles events while it converts the colours of what is sent or received."""
-        self._busy = True
+        before, self._busy = self._busy, True
         try:
             yield
         finally:
-            self._busy = False
+            self._busy = before
 
     def close(self):
         self._timer.stop()

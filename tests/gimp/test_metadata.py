@@ -44,6 +44,13 @@ def test_which_metadata_is_kept(tag: str) -> None:
     assert {choice for choice, _ in CHOICES if kept(tag, choice)} == TAGS[tag]
 
 
+def test_control_characters_that_xml_does_not_have_are_left_out() -> None:
+    """GIMP writes them as a camera or another program left them in a text."""
+    old = "<metadata><tag name='Exif.Image.Artist'>m&#x1;e&#x1f; &amp;#x1;&#x85;</tag></metadata>"
+    root = ElementTree.fromstring(chosen(old, ALL))
+    assert root[0].text == "me &#x1;\x85"
+
+
 def test_the_copy_is_upright() -> None:
     old = "<metadata><namespace prefix='dc' url='u'/><tag name='Exif.Image.Orientation'>6</tag></metadata>"
     for choice in (AUTHOR, MOST, ALL):

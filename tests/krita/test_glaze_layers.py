@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import struct
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.krita.glazing import BOX, GLAZED, LAYOUT, SIDE, act, history, names, picture, prepare, says, shown, visible
+from tests.krita.glazing import (
+    BOX,
+    GLAZED,
+    LAYOUT,
+    SHOWN,
+    SIDE,
+    act,
+    history,
+    names,
+    picture,
+    prepare,
+    says,
+    shown,
+    visible,
+)
 from tests.krita.harness.app import Krita
 from tests.krita.pixel_tasks import flipped
 
@@ -76,6 +91,7 @@ def test_a_transparent_layer_and_its_cloak_are_not_seen_at_once(krita: Krita) ->
     before = prepare(krita, picture(alpha=128))
     glaze(krita)
     says(krita, "hidden while its cloak is shown")
+    assert krita.run(SHOWN, name="glaze_keep") and not krita.run(SHOWN, name="glaze_opacity")
     assert visible(krita) == [False, True]
     assert krita.projection(BOX) == flipped(before, LAYOUT)
     with krita.hold("glaze_hold"):
@@ -98,6 +114,22 @@ def test_a_transparent_layer_and_its_cloak_are_not_seen_at_once(krita: Krita) ->
     krita.click("glaze_discard")
     says(krita, "Discarded.")
     assert visible(krita) == [True]
+
+
+def test_each_cloak_keeps_its_opacity_while_documents_are_switched(krita: Krita) -> None:
+    opacities = "[round(one.nodeByName(name).opacity() / 2.55) for one in Krita.instance().documents()]"
+    for percent in (50, 75):
+        prepare(krita)
+        glaze(krita)
+        krita.drag_slider("glaze_opacity", percent)
+        krita.until("abs(node(name).opacity() / 2.55 - percent) < 4", name=GLAZED, percent=percent)
+    kept = krita.run(opacities, name=GLAZED)
+    assert len(kept) == 2 and kept[0] < kept[1] < 100
+    for place in (0, 1, 0):
+        krita.run("show(Krita.instance().documents()[place])", place=place)
+        krita.until("widget('glaze_opacity').value() == percent", percent=kept[place])
+        time.sleep(0.3)  # longer than the slider has to rest
+        assert krita.run(opacities, name=GLAZED) == kept
 
 
 def test_a_cloak_that_is_deleted_by_hand_shows_its_layer_again(krita: Krita) -> None:

@@ -87,6 +87,29 @@ def test_cancel(krita: Krita, held: Path, client: Client) -> None:
     assert krita.pixels("Background", BOX) == before
 
 
+def test_cancel_while_the_result_comes_in(krita: Krita, client: Client) -> None:
+    """The daemon falls silent as soon as it is asked for the result."""
+    before = prepare(krita)
+    krita.run(
+        "import os, signal\nfrom glaze_krita.cloaks import Cloak\nfetch = Cloak._fetch\n"
+        "def stopped(cloak, layer):\n    os.kill(daemon, signal.SIGSTOP)\n    fetch(cloak, layer)\n"
+        "Cloak._fetch = stopped",
+        daemon=pid(),
+    )
+    try:
+        krita.click("glaze_layer_button")
+        krita.until("open(f'/proc/{daemon}/stat').read().split()[2] == 'T'")
+        krita.click("glaze_cancel")
+        says(krita, "Cancelled.")
+    finally:
+        krita.run("Cloak._fetch = fetch\nos.kill(daemon, signal.SIGCONT)")
+    assert names(krita) == ["Background"]
+    assert krita.pixels("Background", BOX) == before
+    act(krita, "glaze_layer")
+    shown(krita, "glaze_keep")
+    assert krita.pixels(GLAZED, BOX) == flipped(before, LAYOUT)
+
+
 def test_the_layer_is_deleted(krita: Krita, held: Path, client: Client) -> None:
     begin(krita)
     act(krita, "remove_layer")

@@ -59,9 +59,13 @@ def kept(tag: str, choice: str) -> bool:
     return choice == ALL or ABOUT_PLACES_AND_DEVICES.fullmatch(tag) is None
 
 
+NOT_XML = re.compile("&#x(?:[1-8bcef]|1[0-9a-f]);")
+"""Control characters as GIMP writes them, though XML has none."""
+
+
 def chosen(serialised: str, choice: str) -> str:
     """The serialised metadata of the copy."""
-    root = ElementTree.fromstring(serialised)
+    root = ElementTree.fromstring(NOT_XML.sub("", serialised))
     for element in list(root):
         if element.tag == "tag" and not kept(element.get("name", ""), choice):
             root.remove(element)

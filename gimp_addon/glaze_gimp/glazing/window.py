@@ -6,6 +6,7 @@ GIMP's own progress bar has a Cancel too, but that one kills the plug-in; so no 
 from __future__ import annotations
 
 import sys
+import traceback
 from typing import Any
 
 from glaze_plugin import launch
@@ -161,10 +162,18 @@ class Window:
             self.client.step()
             self._watch_socket()
             if self.cloak and self.state == RUNNING:
-                self._advance()
+                self._advance_safely()
             self.show_state()
         finally:
             self._busy = False
+
+    def _advance_safely(self) -> None:
+        """No fault leaves the dialog as it is for ever."""
+        try:
+            self._advance()
+        except Exception as error:
+            traceback.print_exc()
+            self.failed(tr("The add-on has a fault of its own: {error}", error=error))
 
     def settings(self) -> dict[str, Any]:
         """What the artist has chosen, as a job's settings; remembered for the next time."""
