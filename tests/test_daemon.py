@@ -279,6 +279,22 @@ def test_a_preview_does_not_wait_for_a_long_job(own_home: Path, fake_engine: Non
         assert collect(batch, long).parts["result"] == fake_tasks.expected(b"large", 1)
 
 
+def test_a_cancel_that_meets_a_pause_is_heard(own_home: Path, fake_engine: None) -> None:
+    """The worker leaves the job for the preview in its next step, before it hears that it was cancelled."""
+    with Client.connect("batch") as batch:
+        long = batch.submit("protect", {"picture": b"large"}, {"seed": 1, "step_seconds": 1.0})
+        while not (long.progress and long.progress.stage == "faking"):
+            batch.wait(0.05)
+        preview = batch.submit("protect", {"picture": b"small"}, {"seed": 2, "quality": "preview", "step_seconds": 0})
+        while not preview.known:
+            batch.wait(0.05)
+        batch.cancel(long)
+        with pytest.raises(Cancelled):
+            collect(batch, long)
+        assert collect(batch, preview).parts["result"] == fake_tasks.expected(b"small", 2)
+        assert batch.status().jobs_running == batch.status().jobs_waiting == 0
+
+
 def test_a_job_that_cannot_hear_is_cancelled_all_the_same(own_home: Path, fake_engine: None) -> None:
     """A computation may be deep inside one step; then its worker is ended, and the next job gets a new one."""
     with Client.connect("tests") as client:

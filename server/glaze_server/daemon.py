@@ -319,6 +319,8 @@ class Daemon:
         if isinstance(msg, (m.Done, m.Failed)):
             self._worker.worked()
             self._end(job, msg)
+        elif isinstance(msg, Paused) and self._cancel_by:  # it left before it heard of that
+            self._end(job, failure(job.id, Cancelled("cancelled", "The job was cancelled.")))
         elif isinstance(msg, Paused):
             job.state = "waiting"
             self._left()

@@ -64,13 +64,14 @@ def remove(name: str, say: Say) -> None:
     """Delete what was downloaded of an encoder, finished or not. Raises BadInput where that is nothing."""
     one = find_any(name)
     here, incoming = folder(one), places.models() / ".incoming" / name
-    if not pulled.read(here) and not incoming.exists():
+    downloaded = [path for path in (here if pulled.read(here) else None, incoming) if path and path.exists()]
+    if not downloaded:
         path = weights_file(one)
         if path and one.name not in DEFAULT:
             raise BadInput("own_file", f"The encoder {name} was not downloaded by Glaze.", f"Delete {path} yourself.")
         raise BadInput("nothing_there", f"Nothing of the encoder {name} was downloaded.")
-    for one_of_two in (here, incoming):
-        shutil.rmtree(one_of_two, ignore_errors=True)
+    for path in downloaded:
+        shutil.rmtree(path, ignore_errors=True)
     say({"removed": name})
 
 

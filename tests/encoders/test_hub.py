@@ -258,4 +258,12 @@ def test_what_the_artist_put_there_is_not_removed(shelf: Path, glaze: Glaze) -> 
     done = glaze("models", "remove", "taef2", env=asking(None))
     assert done.returncode == 2 and str(mine) in done.stderr
     assert mine.exists()
+    (shelf / ".incoming" / "taef2").mkdir(parents=True)  # of a download that came to nothing
+    by_hand = shelf / "taef2"
+    by_hand.mkdir()
+    for file in MODELS["taef2"].files:
+        (by_hand / file.name).write_bytes(b"mine")
+    assert glaze("models", "remove", "taef2", env=asking(None)).returncode == 0
+    assert {path.name for path in by_hand.iterdir()} == {file.name for file in MODELS["taef2"].files}
+    shutil.rmtree(by_hand)
     assert glaze("models", "verify", "taef2", env=asking(None)).returncode == 1

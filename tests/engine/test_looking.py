@@ -38,6 +38,11 @@ def test_at_most_16_windows_look_at_every_part_of_a_large_picture(height: int, w
         assert all(quarter.any() for quarter in half.tensor_split(2, 1))
 
 
+def test_few_windows_are_spread_over_the_picture_and_not_its_corners() -> None:
+    middles = [tuple((side.start + side.stop) / 2 for side in place) for place in looking.windows(2048, 3072, 4)]
+    assert middles == [(y, x) for y in (512, 1536) for x in (768, 2304)]
+
+
 def test_a_picture_of_up_to_two_windows_is_one() -> None:
     assert len(looking.windows(700, 700, 16)) == 1
 

@@ -194,13 +194,14 @@ def test_a_16_bit_file_with_transparency_keeps_both(piece: Piece) -> None:
     assert (after[..., :3] != before[..., :3]).any()
 
 
-@pytest.mark.parametrize("size", [(9, 5), (1, 90)])
+@pytest.mark.parametrize("size", [(9, 5), (1, 90), (24, 24)])
 def test_a_picture_smaller_than_an_encoder_sees_is_cloaked(piece: Piece, size: tuple[int, int]) -> None:
     picture = piece(90, 90).resize(size)
     result = protect(picture)
     after = shown(result.parts["result"])
     assert after.shape == np.asarray(picture).shape
     assert 0 < np.abs(after.astype(int) - np.asarray(picture)).max() <= 16
+    assert_within(Budget(), result.report)
 
 
 def test_every_page_is_cloaked_and_a_flat_one_comes_back_as_it_was(piece: Piece) -> None:
@@ -352,6 +353,13 @@ def test_a_job_without_its_picture_says_so(kind: str, part: str) -> None:
 @pytest.fixture(scope="module")
 def pair(picture: Image.Image, cloaked: Result) -> dict[str, bytes]:
     return {"clean": file_bytes(picture), "cloaked": cloaked.parts["result"].data}
+
+
+def test_a_long_strip_is_measured_and_reviewed(piece: Piece) -> None:
+    strip = piece(352, 18).resize((1200, 36))
+    pair = {"clean": file_bytes(strip), "cloaked": file_bytes(strip.transpose(Image.Transpose.FLIP_LEFT_RIGHT))}
+    assert run("measure", pair).report["max_change"] > 0
+    assert run("review", pair).parts["sheet"].data
 
 
 def test_measuring_finds_the_style_that_was_used(pair: dict[str, bytes], cloaked: Result) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import resource
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +17,13 @@ from torch import Tensor, nn
 
 from bench.mimic import section
 from glaze_plugin.errors import Cancelled, GlazeError
+from glaze_server.engine.device import CPU
 from glaze_server.engine.encoders import STRIDE, Encoder
 from glaze_server.mimicry import report
 from glaze_server.mimicry.arms import Arm
 from glaze_server.mimicry.countermeasures import COUNTERMEASURES, NOISE, ROBUST, Countermeasure
 from glaze_server.mimicry.generator import FineTuning
+from glaze_server.mimicry.stable import Stable
 from glaze_server.mimicry.study import FIGURES, Study
 from tests.engine.conftest import Recorder, refusal
 from tests.mimicry.conftest import PLAN
@@ -183,6 +186,23 @@ def test_a_full_disk_is_one_sentence_and_leaves_what_was_done(begin: Begin, tiny
         study.run()
     assert {path.name for path in study.kept.folder.rglob("*") if path.is_file()} >= {"study.json", "style"}
     assert not list(study.kept.folder.rglob(".*"))
+
+
+def test_another_artist_with_one_picture_is_refused_before_the_work(begin: Begin, tmp_path: Path) -> None:
+    study = begin(tmp_path / "out", others={"by a friend": torch.rand(1, 3, 64, 64)})
+    with refusal("few_pictures") as caught:
+        study.run()
+    assert "by a friend" in caught.value.sentence and not (tmp_path / "out").exists()
+
+
+def test_a_generator_of_other_weights_is_another_one(sd: Path, tmp_path: Path) -> None:
+    other = tmp_path / sd.name
+    shutil.copytree(sd, other)
+    same, path = Stable(other, CPU).identity, next(other.glob("unet/*.safetensors"))
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    assert Stable(sd, CPU).identity == same != Stable(other, CPU).identity
 
 
 def test_missing_weights_are_one_sentence(begin: Begin, no_weights: None, tmp_path: Path) -> None:

@@ -201,6 +201,8 @@ class _Stored:
         """What a viewer sees of δ where it is judged, in 8 bits. most: as for `kept`."""
         if self.lossy:
             return self.seen(self.kept(layer, most)[1])
+        if min(self.page.picture.height, self.page.picture.width) < pixels.MIN_SIDE:  # seen with its mirror image
+            return self.seen(self.page.picture.changed(layer))
         picture = self.page.excerpt_of(self.page.picture)
         return rounded(seen(pixels.add(picture, self.page.excerpt(layer.at))))
 

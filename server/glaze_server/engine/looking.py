@@ -28,7 +28,7 @@ Place = tuple[slice, slice]
 def windows(height: int, width: int, most: int | None, size: int = WINDOW) -> list[Place]:
     """The whole picture up to twice a window's area, else evenly spread windows of `size` px.
 
-    most: how many at most, None for as many as cover it.
+    most: how many at most, None for as many as cover it. Fewer than that lie in the middles of equal parts.
     """
     if height * width <= 2 * size**2:
         return [(slice(0, height), slice(0, width))]
@@ -38,6 +38,8 @@ def windows(height: int, width: int, most: int | None, size: int = WINDOW) -> li
         counts[counts.index(max(counts))] -= 1
 
     def starts(length: int, count: int) -> list[int]:
+        if count * size < length:
+            return [round((i + 0.5) * length / count - size / 2) for i in range(count)]
         return [round(i * max(0, length - size) / max(1, count - 1)) for i in range(count)]
 
     return [

@@ -11,6 +11,7 @@ from torch import Tensor
 from glaze_plugin.raster import Raster, RasterFormat
 from glaze_server.engine import formats, pixels
 from glaze_server.engine.formats import PictureFile, Wanted
+from glaze_server.engine.metadata import exif
 from glaze_server.engine.picture import Picture
 from glaze_server.engine.pixels import MIN_SIDE, over
 
@@ -31,7 +32,10 @@ class Output:
 
 @dataclass(frozen=True)
 class Source:
-    """A decoded input. pages: its pictures; only a TIFF file has several. file: its container, None for raw pixels."""
+    """A decoded input. pages: its pictures as they are shown, turned as EXIF says; only a TIFF file has several.
+
+    file: its container, whose own pages are not turned; None for raw pixels.
+    """
 
     pages: tuple[Picture, ...]
     file: PictureFile | None
@@ -41,27 +45,36 @@ class Source:
         if given.layout:
             return cls((pixels.from_raster(Raster(given.layout, given.data)),), None)
         file = formats.decode(given.data)
-        return cls(file.pages, file)
+        return cls(_turned(file.pages, exif.orientation(file.about.exif)), file)
 
     def write(self, pages: Sequence[Picture], format: str = "", wanted: Wanted | None = None) -> Output:
         """The bytes of changed pages in the source's own kind."""
         if self.file is None:
             raster = pixels.to_raster(pages[0])
             return Output(raster.pixels, raster.format)
-        return Output(formats.encode(self.file, pages, format, wanted))
+        orientation = exif.orientation(self.file.about.exif)
+        return Output(formats.encode(self.file, _turned(pages, BACK.get(orientation, orientation)), format, wanted))
 
     def stored(self, number: int, picture: Picture, format: str, level: int) -> tuple[Picture, int]:
         """A page as it will be stored, and how many bytes a lossy file then has; 0 for a lossless one."""
         if self.file is None or not formats.lossy(self.file, format):
             return picture, 0
         pages = (*self.pages[:number], picture, *self.pages[number + 1 :])
-        data = formats.encode(self.file, pages, format, Wanted(level))
-        return formats.decode(data).pages[number], len(data)
+        data = self.write(pages, format, Wanted(level)).data
+        return Source.read(Input(data)).pages[number], len(data)
 
     @property
     def seen(self) -> Tensor:
         """What a viewer sees of the first page, mirrored."""
         return seen(mirrored(self.pages[0]))
+
+
+BACK = {6: 8, 8: 6}
+"""Orientation → the one that undoes it, where that is another."""
+
+
+def _turned(pages: Sequence[Picture], orientation: int) -> tuple[Picture, ...]:
+    return tuple(pages) if orientation == 1 else tuple(page.turned(orientation) for page in pages)
 
 
 def seen(picture: Picture) -> Tensor:

@@ -21,7 +21,7 @@ from glaze_server.engine.device import Compute
 from glaze_server.engine.formats import Wanted
 from glaze_server.engine.page import Page
 from glaze_server.engine.picture import Picture
-from glaze_server.engine.pixels import rounded
+from glaze_server.engine.pixels import MIN_SIDE, rounded
 from glaze_server.engine.progress import Reporter, Steps
 from glaze_server.engine.settings import Settings
 from glaze_server.engine.source import Input, Output, Source
@@ -238,8 +238,9 @@ def _compare(job: Job, clean: Page, cloaked: Page) -> dict[str, Any]:
 def _likely_style(
     judges: list[encoders.Encoder], clean: Tensor, cloaked: Tensor, tick: Callable[[], None], compute: Compute
 ) -> str:
-    """The embedded style with the greatest targeted shift, judged at SEARCH_SIDE px."""
-    ratio = min(1.0, SEARCH_SIDE / max(clean.shape[-2:]))
+    """The embedded style with the greatest targeted shift, judged at SEARCH_SIDE px, but no side below MIN_SIDE."""
+    size = clean.shape[-2:]
+    ratio = min(1.0, max(SEARCH_SIDE / max(size), MIN_SIDE / min(size)))
     small, other = (rounded(resize(picture, ratio)) for picture in (clean, cloaked))
     shifts = []
     for number in range(len(styles.STYLES)):

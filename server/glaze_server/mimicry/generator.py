@@ -38,11 +38,12 @@ class Mimic(Protocol):
 class Generator(Protocol):
     """A generator before fine-tuning.
 
-    name: as reports show it. side: px of the square pictures that it learns from and makes. tuning: way → how
-    it is usually fine-tuned.
+    name: as reports show it. identity: tells it from every other one, by its weights. side: px of the square pictures
+    that it learns from and makes. tuning: way → how it is usually fine-tuned.
     """
 
     name: str
+    identity: str
     side: int
     tuning: Mapping[str, FineTuning]
 

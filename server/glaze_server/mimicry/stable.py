@@ -6,6 +6,7 @@ code of its own.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +28,8 @@ ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
 TUNING = {"lora": FineTuning("lora", rate=1e-4), "full": FineTuning("full", rate=1e-5)}
 CHUNK = 4
 """Pictures that are made at once."""
+ENDS = 1 << 16
+"""Bytes at both ends of a file by which it is told from another."""
 DECAY = 1e-2
 """AdamW's weight decay."""
 
@@ -40,7 +43,7 @@ class Stable:
         self._painter = Painter(folder)
         self._painter.check()
         self._where = where
-        self.name = folder.name
+        self.name, self.identity = folder.name, _identity(folder)
         self.side = self._painter.side
         self._vae = folder / "vae"
 
@@ -78,6 +81,19 @@ class Stable:
                 raise _no_memory(self.name) from error
             raise
         return StableMimic(pipeline, self._painter, self.side)
+
+
+def _identity(folder: Path) -> str:
+    """SHA-256 over the names, sizes, beginnings and ends of its files: weights are too large to be read for it."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            with path.open("rb") as file:
+                begin = file.read(ENDS)
+                file.seek(max(0, path.stat().st_size - ENDS))
+                digest.update(f"{path.relative_to(folder).as_posix()} {path.stat().st_size} ".encode())
+                digest.update(begin + file.read())
+    return digest.hexdigest()
 
 
 class StableMimic:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glaze_plugin.errors import GlazeError
+from glaze_plugin.errors import BadInput, GlazeError
 from glaze_plugin.figures import statement
 from glaze_server.engine import styles
 from glaze_server.engine.device import Compute
@@ -36,6 +36,8 @@ SEED = 0
 """Of cloaks, controls and countermeasures; runs have their own."""
 IN_EACH = 6
 """Pictures in each style that the classifier tells from the artist's, where they are made of the artist's own."""
+LEAST_OF_OTHERS = 2
+"""Pictures of another artist: one is held out."""
 THE_ARTIST = "the artist"
 """The classifier's word."""
 PX_BYTES = 3
@@ -88,6 +90,7 @@ class Study:
     def run(self) -> dict[str, Any]:
         """Do what is not done yet. Returns everything that a report shows. Raises GlazeError with a sentence."""
         self.plan.check(list(self.countermeasures))
+        self._check_others()
         cells = list(self.plan.cells(self.more))
         self.kept.begin(self._depends_on(), self._bytes(len(cells)))
         training = self.portfolio.training
@@ -103,6 +106,14 @@ class Study:
         steps.begin("comparing", scoring)
         return self._results(style, steps.advance)
 
+    def _check_others(self) -> None:
+        """Raises BadInput where another artist has too few pictures: one is held out."""
+        for name, pictures in self.others.items():
+            if len(pictures) < LEAST_OF_OTHERS:
+                raise BadInput(
+                    "few_pictures", f"Of another artist a study needs {LEAST_OF_OTHERS} pictures at least: {name}."
+                )
+
     def _depends_on(self) -> dict[str, Any]:
         digest = hashlib.sha256()
         for pictures in (self.portfolio.training, self.portfolio.held_out, *self.others.values()):
@@ -111,6 +122,7 @@ class Study:
             json.dumps(
                 {
                     "generator": self.generator.name,
+                    "weights": self.generator.identity,
                     "side": self.generator.side,
                     "encoders": [judge.name for judge in self.judges],
                     "foreign": [judge.name for judge in self.foreign],

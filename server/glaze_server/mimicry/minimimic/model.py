@@ -12,6 +12,7 @@ import peft
 import torch
 from torch import Tensor
 
+from glaze_server.engine import pulled
 from glaze_server.engine.device import CPU, Device
 from glaze_server.engine.pixels import rounded
 from glaze_server.mimicry.generator import FineTuning
@@ -42,6 +43,7 @@ class MiniMimic:
         self._where = where
         self._taef2 = Taef2(where)
         self.name = f"MiniMimic after {self._model.steps} steps"
+        self.identity = pulled.sha256(file)
         self.side = self._model.size.side * STRIDE
         self.encoder = self._taef2.encoder
 
