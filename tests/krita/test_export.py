@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
+from tests.krita.glazing import says
 from tests.krita.harness.app import Krita
 
 WIDTH, HEIGHT = 120, 90
@@ -95,7 +96,8 @@ def test_png(krita: Krita, painting: NDArray[np.uint8], tmp_path: Path) -> None:
     assert (pixels[seen][:, :3] == painting[seen][:, :3] ^ 1).all()
     assert krita.run(UNTOUCHED) == before
     assert list(tmp_path.iterdir()) == [path]
-    assert "Against “fake” the picture moved 0.50 " in krita.run("widget('glaze_sentence').text()")
+    krita.run("show_docker('glaze_docker')")
+    says(krita, "Against “fake” the picture moved 0.50 ")
     krita.shot("exported")
 
 

@@ -59,6 +59,7 @@ def test_the_first_picture_chooses_it_and_what_another_program_keeps_is_shown(kr
     krita.click("glaze_layer_button")
     shown(krita, "glaze_keep")
     krita.click("glaze_keep")
+    shown(krita, "glaze_style")
     kept = artist.known()
     assert kept and kept.chosen == FIRST
     shows(krita, kept.style, "Your first picture chose it.")
