@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from glaze_server.engine.formats.file import MAX_PAGES
 
-SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8, 129: 1}
 """Type → bytes of one value."""
 SUB_DIRECTORIES = (34665, 34853, 40965)
 """EXIF, GPS, interoperability: their value is the offset of a directory."""
+SHARING, ENTRY = 4, 12
+"""A file whose values and entries, of so many bytes, are together more times as long as it is, is damaged."""
 DATA = {273: 279, 324: 325, 513: 514}
 """Offsets of strips, tiles or a thumbnail → their lengths."""
 
@@ -64,6 +66,22 @@ class Tag:
 Directory = tuple[Tag, ...]
 
 
+@dataclass
+class _Values:
+    """Values of a file, each copied once. room: bytes that they may still take, and the entries that point to them."""
+
+    data: bytes
+    room: int
+    found: dict[tuple[int, int], bytes] = field(default_factory=dict)
+
+    def at(self, where: int, size: int) -> bytes:
+        """Raises struct.error when there is no more room."""
+        self.room -= ENTRY + (0 if (where, size) in self.found else size)
+        if self.room < 0:
+            raise struct.error
+        return self.found.setdefault((where, size), self.data[where : where + size])
+
+
 def layout(data: bytes) -> tuple[Layout, int] | None:
     """A TIFF file's layout and the offset of its first directory; None for another file."""
     order = {b"II": "<", b"MM": ">"}.get(data[:2], "")
@@ -84,20 +102,22 @@ def read(data: bytes) -> tuple[Layout, list[Directory]] | None:
         return None
     shape, start = found
     pages: list[Directory] = []
+    values = _Values(data, SHARING * len(data))
     seen: set[int] = set()
     try:
         while start:
             if start in seen or len(pages) >= MAX_PAGES:
                 return None
             seen.add(start)
-            page, start = _directory(data, shape, start, 0)
+            page, start = _directory(values, shape, start, 0)
             pages.append(page)
     except struct.error:
         return None
     return shape, pages
 
 
-def _directory(data: bytes, shape: Layout, start: int, depth: int) -> tuple[Directory, int]:
+def _directory(known: _Values, shape: Layout, start: int, depth: int) -> tuple[Directory, int]:
+    data = known.data
     (count,) = struct.unpack_from(shape.length, data, start)
     step = struct.calcsize(shape.entry)
     first = start + struct.calcsize(shape.length)
@@ -110,11 +130,11 @@ def _directory(data: bytes, shape: Layout, start: int, depth: int) -> tuple[Dire
         where = at + step - shape.inline if size <= shape.inline else struct.unpack(shape.number, raw)[0]
         if not size or where + size > len(data):
             continue
-        tag = Tag(number, kind, values, data[where : where + size], where)
+        tag = Tag(number, kind, values, known.at(where, size), where)
         if number in SUB_DIRECTORIES and depth < 2 and kind in (4, 13, 16, 18):
             (inside,) = numbers(tag, shape)[:1]
             try:
-                tag = replace(tag, inside=_directory(data, shape, inside, depth + 1)[0])
+                tag = replace(tag, inside=_directory(known, shape, inside, depth + 1)[0])
             except struct.error:
                 continue
         tags.append(tag)
@@ -159,7 +179,7 @@ def blot_pixels(data: bytes, shape: Layout, page: Directory) -> bytes:
 
 def _append(out: bytearray, shape: Layout, page: Directory) -> tuple[int, int]:
     """Write a directory at the end. Returns its offset, and where the offset of the next one belongs."""
-    table = b""
+    table = bytearray()
     for tag in sorted(page, key=lambda tag: tag.number):
         value = tag.value
         if tag.inside is not None:

@@ -1,16 +1,21 @@
 """EXIF blocks and TIFF directories: the entries of the first directory, as the bytes that stand there.
 
-Source: TIFF 6.0, section 2; EXIF 2.3, section 4.6.
+Source: TIFF 6.0, section 2; EXIF 2.3, section 4.6; EXIF 3.0 for UTF-8.
 """
 
 from __future__ import annotations
 
+import re
 import struct
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
-SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
-"""Type → bytes of one value."""
+SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 129: 1}
+"""Type → bytes of one value; 129 is UTF-8."""
+TEXTS = {129: 2}
+"""UTF-8 → ASCII, which most programs take for UTF-8, and few know the other."""
+SHARING = 2
+"""Entries may share values, but those of a directory are together at most so many times as long as the block."""
 
 DESCRIPTION, ARTIST, COPYRIGHT, TITLE = 270, 315, 33432, 269
 ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 274, 282, 283, 296
@@ -18,7 +23,15 @@ LOOKS = (ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT)
 """Without these the picture would not be shown as it was."""
 AUTHOR = (TITLE, DESCRIPTION, ARTIST, COPYRIGHT, 40091, 40093, 40094, 40095)
 """DocumentName, ImageDescription, Artist, Copyright; XPTitle, XPAuthor, XPKeywords, XPSubject."""
-THUMBNAIL, THUMBNAIL_LENGTH = 513, 514
+SUB_DIRECTORIES = 330
+PIXELS = {273: 279, 324: 325, 513: 514}
+"""Offsets of strips, tiles or a JPEG file → their lengths."""
+COPIES = (700, 34377)
+"""XMP and Photoshop's resources, of which files have their own."""
+JPEG = re.compile(rb"\xd8\xff[\xc0-\xfe]")
+"""How a JPEG file goes on after its first byte, which some cameras change in their previews."""
+MOST, MOST_NUMBERS = 32, 4096
+"""Directories that are looked through, and offsets in an entry of theirs."""
 NAMES = {"Title": TITLE, "Author": ARTIST, "Description": DESCRIPTION, "Copyright": COPYRIGHT}
 """PNG's keyword → tag."""
 
@@ -42,15 +55,17 @@ def read(block: bytes) -> tuple[str, list[Entry], int]:
 
 
 def directory(block: bytes, order: str, start: int) -> tuple[list[Entry], int]:
-    """The entries at an offset, those that lie outside of the block left out, and the offset of the next directory."""
+    """The entries at an offset but those that lie outside or share too much, and the offset of the next directory."""
     entries: list[Entry] = []
+    room = SHARING * len(block)
     try:
         (count,) = struct.unpack_from(order + "H", block, start)
         for at in range(start + 2, start + 2 + 12 * count, 12):
             tag, kind, number, offset = struct.unpack_from(order + "HHII", block, at)
             size = SIZES.get(kind, 0) * number
             where = at + 8 if size <= 4 else offset
-            if size and where + size <= len(block):
+            if size and size <= room and where + size <= len(block):
+                room -= size
                 entries.append(Entry(tag, kind, number, block[where : where + size]))
         return entries, struct.unpack_from(order + "I", block, start + 2 + 12 * count)[0]
     except struct.error:
@@ -63,7 +78,7 @@ def write(order: str, entries: Sequence[Entry]) -> bytes:
         return b""
     entries = sorted(entries, key=lambda entry: entry.tag)
     start = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "IH", 8, len(entries))
-    table, values, place = b"", b"", 8 + 2 + 12 * len(entries) + 4
+    table, values, place = bytearray(), bytearray(), 8 + 2 + 12 * len(entries) + 4
     for entry in entries:
         table += struct.pack(order + "HHI", entry.tag, entry.type, entry.count)
         if len(entry.value) <= 4:
@@ -71,36 +86,125 @@ def write(order: str, entries: Sequence[Entry]) -> bytes:
         else:
             table += struct.pack(order + "I", place + len(values))
             values += entry.value + bytes(len(entry.value) % 2)
-    return start + table + bytes(4) + values
+    return start + bytes(table) + bytes(4) + bytes(values)
 
 
 def kept(block: bytes, mode: str) -> bytes:
     """The block without what stays behind."""
     if mode == "keep-all":
-        return without_thumbnail(block)
+        return without_copies(block)
     order, entries, _ = read(block)
     wanted = LOOKS + AUTHOR if mode == "safe" else LOOKS
-    return write(order, [entry for entry in entries if entry.tag in wanted])
+    return write(
+        order, [replace(entry, type=TEXTS.get(entry.type, entry.type)) for entry in entries if entry.tag in wanted]
+    )
 
 
-def without_thumbnail(block: bytes) -> bytes:
-    """The block with its second directory and the thumbnail in it blotted out, all else at its place."""
+def extended(block: bytes, more: Sequence[Entry]) -> bytes:
+    """The block with entries added, or put in place of those of their tags; all else can be found where it was.
+
+    So the first directory is written anew, at the end.
+    """
     order, entries, following = read(block)
-    if not following or not entries:
-        return block
-    changed = bytearray(block)
+    if not entries or not more:
+        return write(order, more) if more else block
+    out = bytearray(block + bytes(len(block) % 2))
+    tags = {struct.pack(order + "H", entry.tag) for entry in more}
+    rows = [block[at : at + 12] for at in _rows(block, order)[0] if block[at : at + 2] not in tags]
+    for entry in more:
+        value = entry.value.ljust(4, b"\0")
+        if len(value) > 4:
+            value = struct.pack(order + "I", len(out))
+            out += entry.value + bytes(len(entry.value) % 2)
+        rows.append(struct.pack(order + "HHI", entry.tag, entry.type, entry.count) + value)
+    rows.sort(key=lambda row: int(struct.unpack_from(order + "H", row)[0]))
+    struct.pack_into(order + "I", out, 4, len(out))
+    return bytes(out) + struct.pack(order + "H", len(rows)) + b"".join(rows) + struct.pack(order + "I", following)
+
+
+def _rows(block: bytes, order: str) -> tuple[range, int]:
+    """Where the entries of the first directory lie, each of 12 bytes, and the offset of the next directory."""
     (start,) = struct.unpack_from(order + "I", block, 4)
     (count,) = struct.unpack_from(order + "H", block, start)
-    struct.pack_into(order + "I", changed, start + 2 + 12 * count, 0)
-    numbers = {
-        entry.tag: int(struct.unpack(order + "I", entry.value)[0])
-        for entry in directory(block, order, following)[0]
-        if entry.type == 4 and entry.count == 1
-    }
-    place, length = numbers.get(THUMBNAIL, 0), numbers.get(THUMBNAIL_LENGTH, 0)
-    if place and place + length <= len(block):
-        changed[place : place + length] = bytes(length)
+    end = start + 2 + 12 * count
+    return range(start + 2, min(end, len(block) - 11), 12), end
+
+
+def without_copies(block: bytes) -> bytes:
+    """The block with every copy of the picture in it blotted out, all else at its place.
+
+    These are the thumbnail and other smaller pictures with their directories, and JPEG files wherever they lie, as in
+    what camera makers add.
+    """
+    order, entries, following = read(block)
+    if not entries:
+        return block
+    changed = bytearray(block)
+    rows, link = _rows(block, order)
+    if following:
+        struct.pack_into(order + "I", changed, link, 0)
+    first = {entry.tag: entry for entry in entries}
+    places = (*_copies(block, order, rows), *_pixels(block, order, following, first), *_jpegs(block))
+    end = 0
+    for start, stop in sorted((start, start + length) for start, length in places):
+        start, end = max(start, end), max(stop, end)
+        changed[start:end] = bytes(end - start)
     return bytes(changed)
+
+
+def _copies(block: bytes, order: str, rows: range) -> Iterator[tuple[int, int]]:
+    """Where the values of `COPIES` lie, and their number of bytes."""
+    for at in rows:
+        tag, kind, count, offset = struct.unpack_from(order + "HHII", block, at)
+        size = SIZES.get(kind, 0) * count
+        if tag in COPIES and size > 4 and offset + size <= len(block):
+            yield offset, size
+
+
+def _pixels(block: bytes, order: str, following: int, first: dict[int, Entry]) -> Iterator[tuple[int, int]]:
+    """Where the samples of all directories but the first lie, and their number of bytes."""
+    waiting, seen = [*_numbers(first.get(SUB_DIRECTORIES), order), following], set[int]()
+    while waiting and len(seen) < MOST:
+        start = waiting.pop()
+        if not start or start in seen:
+            continue
+        seen.add(start)
+        entries, after = directory(block, order, start)
+        tags = {entry.tag: entry for entry in entries}
+        waiting += [after, *_numbers(tags.get(SUB_DIRECTORIES), order)]
+        for places, lengths in PIXELS.items():
+            both = zip(_numbers(tags.get(places), order), _numbers(tags.get(lengths), order), strict=False)
+            yield from ((place, length) for place, length in both if place > 8 and place + length <= len(block))
+
+
+def _numbers(entry: Entry | None, order: str) -> tuple[int, ...]:
+    """The values of an entry of whole numbers; none of another, or of too many."""
+    letter = {3: "H", 4: "I", 13: "I"}.get(entry.type) if entry and entry.count <= MOST_NUMBERS else None
+    return struct.unpack(f"{order}{entry.count}{letter}", entry.value) if entry and letter else ()
+
+
+def _jpegs(data: bytes) -> Iterator[tuple[int, int]]:
+    """Where JPEG files lie in the data, and their number of bytes; to its end for one that is cut short."""
+    end, seen = 0, bytearray(len(data))
+    for match in JPEG.finditer(data):
+        start = max(match.start() - 1, 0)
+        if start >= end and (scan := _scan(data, match.start() + 1, seen)):
+            last = data.find(b"\xff\xd9", scan)
+            end = last + 2 if last >= 0 else len(data)
+            yield start, end - start
+
+
+def _scan(data: bytes, at: int, seen: bytearray) -> int:
+    """Where the first scan of a JPEG file begins, by the segments that start at an offset; 0 where these are none.
+
+    seen: 1 where segments started that led to no scan, each of which is followed once.
+    """
+    while data[at : at + 1] == b"\xff" and at + 4 <= len(data) and not seen[at]:
+        if data[at + 1] == 0xDA:
+            return at
+        seen[at] = 1
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return 0
 
 
 def ascii_entry(tag: int, text: str) -> Entry:
@@ -109,13 +213,10 @@ def ascii_entry(tag: int, text: str) -> Entry:
 
 
 def with_texts(block: bytes, texts: dict[str, str]) -> bytes:
-    """The block with PNG's texts where it has no entry of that kind; one directory of it, where there are any."""
-    order, entries, _ = read(block)
-    there = {entry.tag for entry in entries}
-    more = [
-        ascii_entry(NAMES[name], text) for name, text in texts.items() if name in NAMES and NAMES[name] not in there
-    ]
-    return write(order, [*entries, *more]) if more else block
+    """The block with PNG's texts where it has no entry of that kind."""
+    there = {entry.tag for entry in read(block)[1]}
+    tags = {NAMES[name]: text for name, text in texts.items() if name in NAMES}
+    return extended(block, [ascii_entry(tag, text) for tag, text in tags.items() if tag not in there])
 
 
 def resolution(block: bytes) -> tuple[float, float] | None:
@@ -139,7 +240,7 @@ def with_resolution(block: bytes, resolution: tuple[float, float] | None) -> byt
         return block
     rationals = (struct.pack(order + "II", round(value * 10_000), 10_000) for value in resolution)
     more = [Entry(tag, 5, 1, value) for tag, value in zip((X_RESOLUTION, Y_RESOLUTION), rationals, strict=True)]
-    return write(order, [*entries, *more, Entry(RESOLUTION_UNIT, 3, 1, struct.pack(order + "H", 2))])
+    return extended(block, [*more, Entry(RESOLUTION_UNIT, 3, 1, struct.pack(order + "H", 2))])
 
 
 def orientation(block: bytes) -> int:
@@ -154,9 +255,7 @@ def upright(block: bytes) -> bytes:
     """The block of a picture that has been turned as it says, all else at its place."""
     order, entries, _ = read(block)
     changed = bytearray(block)
-    (start,) = struct.unpack_from(order + "I", block, 4) if entries else (0,)
-    (count,) = struct.unpack_from(order + "H", block, start) if entries else (0,)
-    for at in range(start + 2, start + 2 + 12 * count, 12):
+    for at in _rows(block, order)[0] if entries else ():
         if changed[at : at + 4] == struct.pack(order + "HH", ORIENTATION, 3):
             struct.pack_into(order + "H", changed, at + 8, 1)
     return bytes(changed)
