@@ -154,7 +154,24 @@ def nuisances() -> Iterator[tuple[str, bytes]]:
         struct.pack(">I4s", len(packed) + 8, b"brob") + packed + struct.pack(">I4s", len(stream) + 8, b"jxlc") + stream
     )
     yield "jxl-with-xmp-that-inflates", BOXED + boxes
+    for name, kind, start in (("text", b"zTXt", b"Author\0\0"), ("raw-profile", b"zTXt", b"Raw profile type xmp\0\0")):
+        yield f"{name}-of-200-that-inflate", cases.png(RGB, 2, *[cases.chunk(kind, start + bomb)] * 200)
+    yield "packed-xmp-that-inflates", cases.png(RGB, 2, cases.chunk(b"iTXt", xmp[:-4] + b"\1\0\0\0" + bomb))
+    rdf = (
+        b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" xmlns:dc="http://purl.org/dc/elements/1.1/">'
+    )
+    deep = b"<rdf:Description><dc:title>" + b"<a>" * 2000 + b"</a>" * 2000 + b"</dc:title></rdf:Description>"
+    yield "xmp-that-is-deep", cases.png(RGB, 2, cases.chunk(b"iTXt", xmp + rdf + deep + b"</rdf:RDF>"))
+    many = rdf + b"<rdf:Description/>" * 30_000 + b"</rdf:RDF>"
+    yield "xmp-of-many-descriptions", cases.png(RGB, 2, cases.chunk(b"iTXt", xmp + many))
+    yield "exif-that-shares-a-value", cases.png(RGB, 2, cases.chunk(b"eXIf", _sharing(2000, 10**6)))
     yield "rgb-with-a-profile-for-cmyk", cases.png(RGB, 2, *cases.icc(CMYK["press"]))
+
+
+def _sharing(count: int, size: int) -> bytes:
+    """An EXIF block whose entries all have the same value."""
+    entry = struct.pack("<HHII", 315, 7, size, 14 + 12 * count)
+    return b"II*\0" + struct.pack("<IH", 8, count) + entry * count + bytes(4 + size)
 
 
 def flipped(seed: int) -> Iterator[tuple[str, bytes]]:

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from glaze_server.engine.formats import Wanted
-from glaze_server.engine.metadata import exif
+from glaze_server.engine.metadata import exif, iptc, xmp
 from tests.corpus import cases
-from tests.corpus.test_metadata import rewritten
+from tests.corpus.test_metadata import described, exiftool, rewritten
 
 RGB = cases.painted("RGB", "u1")
 DC_TITLE = "-XMP-dc:Title=A puddle"
@@ -87,11 +87,47 @@ def with_note(picture: bytes) -> bytes:
     return block(ARTIST, MAKE, inside=(exif.Entry(37500, 7, len(olympus(picture)), olympus(picture)), SERIAL))
 
 
+def in_xmp(properties: str) -> Callable[[bytes], bytes]:
+    def made(picture: bytes) -> bytes:
+        text = properties.replace("PICTURE", base64.b64encode(picture).decode())
+        spaces = "".join(f' xmlns:{prefix}="{space}"' for prefix, space in SPACES.items())
+        packet = f'<rdf:RDF{spaces}><rdf:Description dc:format="x">{text}</rdf:Description></rdf:RDF>'
+        return jpeg((0xE1, b"http://ns.adobe.com/xap/1.0/\0" + packet.encode()))
+
+    return made
+
+
+SPACES = {
+    "rdf": xmp.RDF,
+    "dc": xmp.DC,
+    "xmp": "http://ns.adobe.com/xap/1.0/",
+    "img": "http://ns.adobe.com/xap/1.0/g/img/",
+    "GImage": "http://ns.google.com/photos/1.0/image/",
+    "GDepth": "http://ns.google.com/photos/1.0/depthmap/",
+    "mm": "http://ns.adobe.com/xap/1.0/mm/",
+    "own": "http://example.org/own/",
+}
+BAG = "<rdf:Bag><rdf:li {}>{}</rdf:li></rdf:Bag>"
 FILES: dict[str, Callable[[bytes], bytes]] = {
     "jpeg-maker-note": lambda one: jpeg((0xE1, b"Exif\0\0" + with_note(one))),
     "webp-maker-note": lambda one: webp(with_note(one)),
     "webp-first-byte-changed": lambda one: webp(with_note(b"\0" + one[1:])),
     "webp-strips": lambda one: webp(strips(one)),
+    "jpeg-iptc-preview": lambda one: jpeg(
+        (
+            0xED,
+            iptc.PHOTOSHOP + iptc.as_photoshop(data_set(2, 202, one) + data_set(2, 80, b"Ann") + data_set(8, 10, one)),
+        )
+    ),
+    "jpeg-iptc-preview-of-32k": lambda one: jpeg(
+        (0xED, iptc.PHOTOSHOP + iptc.as_photoshop(data_set(2, 202, one + bytes(33_000)) + data_set(2, 80, b"Ann")))
+    ),
+    "xmp-thumbnails": in_xmp("<xmp:Thumbnails>" + BAG.format('img:image="PICTURE"', "") + "</xmp:Thumbnails>"),
+    "xmp-page-info": in_xmp("<xmp:PageInfo>" + BAG.format("", "PICTURE") + "</xmp:PageInfo>"),
+    "xmp-image-of-google": in_xmp("<GImage:Data>PICTURE</GImage:Data>"),
+    "xmp-depth-of-google": in_xmp("<GDepth:Data>PICTURE</GDepth:Data>"),
+    "xmp-within-an-ingredient": in_xmp("<mm:Pantry>" + BAG.format('img:image="PICTURE"', "") + "</mm:Pantry>"),
+    "xmp-of-unknown-kind": in_xmp("<own:preview>PICTURE</own:preview>"),
 }
 
 
@@ -104,6 +140,12 @@ def strips(picture: bytes) -> bytes:
     return bytes(changed) + picture
 
 
+def data_set(record: int, number: int, content: bytes) -> bytes:
+    """One of IPTC's; extended where it is longer than 32767 bytes."""
+    size = struct.pack(">H", len(content)) if len(content) < 2**15 else struct.pack(">HI", 0x8004, len(content))
+    return bytes((0x1C, record, number)) + size + content
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_no_mode_keeps_a_copy(name: str, copy: Path) -> None:
     picture = copy.read_bytes()
@@ -114,6 +156,37 @@ def test_no_mode_keeps_a_copy(name: str, copy: Path) -> None:
         for changed in (False, True):
             written = rewritten(data, Wanted(metadata=mode), changed)
             assert not any(form in written for form in forms), (mode, changed)
+
+
+COPIES_BY_EXIFTOOL = {
+    "-XMP-GImage:ImageData": "-XMP-GImage:ImageMimeType=image/jpeg",
+    "-XMP-xmp:ThumbnailImage": DC_TITLE,
+    "-IPTC:ObjectPreviewData": "-IPTC:ObjectPreviewFileFormat=11",
+}
+
+
+@pytest.mark.parametrize("name", COPIES_BY_EXIFTOOL)
+def test_what_exiftool_writes_as_a_copy_it_does_not_find(name: str, copy: Path) -> None:
+    data = exiftool(jpeg(), f"{name}<={copy}", COPIES_BY_EXIFTOOL[name], DC_TITLE, "-IPTC:By-line=Ann")
+    assert exiftool(data, "-b", name) == copy.read_bytes()
+    written = rewritten(data, Wanted(metadata="keep-all"), True)
+    assert exiftool(written, "-b", name) == b""
+    found = described(written)
+    assert (found["XMP-dc:Title"], found["IPTC:By-line"]) == ("A puddle", "Ann")
+
+
+def test_what_stands_beside_a_copy_stays(copy: Path) -> None:
+    picture = copy.read_bytes()
+    written = rewritten(FILES["jpeg-maker-note"](picture), Wanted(metadata="keep-all"), True)
+    found = described(written)
+    assert (found["IFD0:Artist"], found["ExifIFD:SerialNumber"]) == ("Ann", "SN-0815")
+    assert olympus(bytes(len(picture))) in written
+    for name in ("jpeg-iptc-preview", "jpeg-iptc-preview-of-32k"):
+        for mode in ("keep-all", "safe"):
+            assert described(rewritten(FILES[name](picture), Wanted(metadata=mode), True))["IPTC:By-line"] == "Ann"
+    assert (
+        described(rewritten(FILES["webp-strips"](picture), Wanted(metadata="keep-all"), True))["IFD0:Artist"] == "Ann"
+    )
 
 
 def test_many_copies_at_one_place_cost_no_more_than_one() -> None:

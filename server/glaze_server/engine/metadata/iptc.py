@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 KEPT = {(1, 90), (2, 5), (2, 25), (2, 80), (2, 85), (2, 105), (2, 110), (2, 116), (2, 120)}
 """Character set; title, keywords, author, the author's title, headline, credit, copyright, caption."""
+PREVIEW, OBJECT = {(2, 200), (2, 201), (2, 202)}, (7, 8, 9)
+"""Data sets and records that hold the picture itself (sections 6 to 9 of IIM)."""
 
 PHOTOSHOP = b"Photoshop 3.0\0"
 RESOURCE = 0x0404
@@ -16,20 +18,25 @@ def records(block: bytes) -> Iterator[tuple[int, int, bytes]]:
     """Record, data set and the bytes of both; ends where the block is damaged."""
     at = 0
     while at + 5 <= len(block) and block[at] == 0x1C:
-        size = struct.unpack_from(">H", block, at + 3)[0]
-        if size & 0x8000 or at + 5 + size > len(block):
+        (size,), start = struct.unpack_from(">H", block, at + 3), at + 5
+        if size & 0x8000:  # an extended data set: so many bytes hold its size
+            start += size & 0x7FFF
+            size = int.from_bytes(block[at + 5 : start], "big")
+        if start + size > len(block):
             return
-        yield block[at + 1], block[at + 2], block[at : at + 5 + size]
-        at += 5 + size
+        yield block[at + 1], block[at + 2], block[at : start + size]
+        at = start + size
 
 
 def kept(block: bytes, mode: str) -> bytes:
     """The block without what stays behind."""
-    if mode == "keep-all":
-        return block
-    wanted = KEPT if mode == "safe" else set()
-    found = [whole for record, number, whole in records(block) if (record, number) in wanted]
-    return b"".join(found)
+    if mode == "none":
+        return b""
+    return b"".join(
+        whole
+        for record, number, whole in records(block)
+        if (mode == "keep-all" or (record, number) in KEPT) and (record, number) not in PREVIEW and record not in OBJECT
+    )
 
 
 def from_photoshop(resources: bytes) -> bytes:
