@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+import io
 import struct
+import subprocess
+import zlib
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
-from glaze_server.engine.formats import Wanted, directories
-from glaze_server.engine.metadata import exif
+from glaze_server.engine.formats import Wanted, directories, png
+from glaze_server.engine.metadata import exif, iptc, xmp
 from tests.corpus import cases
-from tests.corpus.test_copies import jpeg
+from tests.corpus.test_copies import ARTIST, data_set, jpeg, raw, resource
 from tests.corpus.test_metadata import described, exiftool, rewritten
 
 RGB = cases.painted("RGB", "u1")
 ANN = {"IFD0:Artist": "Ann Ångström", "IFD0:Copyright": "© Ann"}
 CAMERA = {"ExifIFD:LensModel": "Summilux 50", "ExifIFD:SerialNumber": "SN-0815", "GPS:GPSLatitude": 48.2}
+MINING = "http://ns.useplus.org/ldf/vocab/DMI-PROHIBITED"
+PACKET = (
+    f'<rdf:RDF xmlns:rdf="{xmp.RDF}"><rdf:Description xmlns:dc="{xmp.DC}" xmlns:own="http://example.org/" MORE>'
+    '<dc:creator><rdf:Seq><rdf:li>Ann</rdf:li></rdf:Seq></dc:creator><dc:rights><rdf:Alt><rdf:li xml:lang="x-default">'
+    "© Ann</rdf:li></rdf:Alt></dc:rights></rdf:Description></rdf:RDF>"
+)
+XMP = PACKET.replace("MORE", "").encode()
+
+
+def with_packet(packet: bytes) -> bytes:
+    return cases.png(RGB, 2, cases.chunk(b"iTXt", png.XMP + packet))
+
+
+def author(data: bytes) -> tuple[object, object]:
+    found = described(data)
+    return found.get("XMP-dc:Creator"), found.get("XMP-dc:Rights")
 
 
 @pytest.mark.parametrize("format", ["webp", "jxl", "jpeg", "tiff", "avif"])
@@ -58,6 +79,87 @@ def test_an_author_in_utf_8_of_exif_3_stays_in_tiff() -> None:
     struct.pack_into("<H", data, at + 2, 129)
     for changed in (False, True):
         assert "Ann Ångström".encode() in rewritten(bytes(data), Wanted(), changed)
+
+
+def packed_text(keyword: str, text: bytes) -> bytes:
+    return cases.chunk(b"iTXt", keyword.encode() + b"\0\1\0\0\0" + zlib.compress(text))
+
+
+@pytest.mark.parametrize("mode", ["keep-all", "safe"])
+@pytest.mark.parametrize("format", ["png", "jpeg", "webp"])
+def test_packed_xmp_of_a_png_goes_along(format: str, mode: str) -> None:
+    by_hand = cases.png(RGB, 2, packed_text("XML:com.adobe.xmp", XMP))
+    by_exiftool = exiftool(cases.png(RGB, 2), "-z", "-XMP-dc:Creator=Ann", "-XMP-dc:Rights=© Ann")
+    for data in (by_hand, by_exiftool):
+        assert author(data) == ("Ann", "© Ann")
+        assert author(rewritten(data, Wanted(metadata=mode), True, format)) == ("Ann", "© Ann")
+
+
+@pytest.mark.parametrize("format", ["jpeg", "webp", "tiff", "jxl", "avif"])
+def test_packed_texts_of_a_png_go_along(format: str) -> None:
+    one = cases.chunk(b"zTXt", b"Author\0\0" + zlib.compress("Ann Ångström".encode("latin-1")))
+    data = cases.png(RGB, 2, one, packed_text("Copyright", "© Ann".encode()))
+    found = described(rewritten(data, Wanted(), True, format))
+    assert {name: found.get(name) for name in ANN} == ANN
+
+
+EXIF, IPTC = exif.write("<", [ARTIST, exif.Entry(274, 3, 1, b"\6\0")]), data_set(2, 80, b"Ann")
+
+
+@pytest.mark.parametrize("name", ["exif", "APP1", "without-its-name"])
+def test_exif_that_imagemagick_put_into_a_png_goes_along(name: str) -> None:
+    start = b"" if name == "without-its-name" else b"Exif\0\0"
+    data = cases.png(RGB, 2, cases.chunk(b"tEXt", raw("exif" if name == "without-its-name" else name, start + EXIF)))
+    for mode in ("keep-all", "safe"):
+        found = described(rewritten(data, Wanted(metadata=mode), True))
+        assert (found["IFD0:Artist"], found["IFD0:Orientation"]) == ("Ann", 6)
+        assert b"Raw profile" not in rewritten(data, Wanted(metadata=mode), True)
+
+
+@pytest.mark.parametrize("name", ["xmp", "APP1"])
+def test_xmp_that_imagemagick_put_into_a_png_goes_along(name: str) -> None:
+    start = b"" if name == "xmp" else b"http://ns.adobe.com/xap/1.0/\0"
+    data = cases.png(RGB, 2, cases.chunk(b"tEXt", raw(name, start + XMP)))
+    for mode in ("keep-all", "safe"):
+        assert author(rewritten(data, Wanted(metadata=mode), True)) == ("Ann", "© Ann")
+
+
+@pytest.mark.parametrize("format", ["png", "jpeg", "tiff"])
+@pytest.mark.parametrize("name", ["iptc", "8bim", "records"])
+def test_iptc_that_imagemagick_put_into_a_png_goes_along(name: str, format: str) -> None:
+    content = IPTC if name == "records" else resource(bytes(9)) + iptc.as_photoshop(IPTC)
+    data = cases.png(RGB, 2, cases.chunk(b"tEXt", raw("8bim" if name == "8bim" else "iptc", content)))
+    for mode in ("keep-all", "safe"):
+        assert described(rewritten(data, Wanted(metadata=mode), True, format))["IPTC:By-line"] == "Ann"
+    assert "IPTC:By-line" not in described(rewritten(data, Wanted(metadata="none"), True, format))
+
+
+def test_what_imagemagick_makes_of_a_jpeg_keeps_its_author(tmp_path: Path) -> None:
+    given, made, back = (tmp_path / name for name in ("given.jpg", "made.png", "back.jpg"))
+    arguments = ("-IFD0:Artist=Ann", "-IPTC:By-line=Ann", "-XMP-dc:Creator=Ann", "-XMP-dc:Rights=© Ann")
+    given.write_bytes(exiftool(jpeg(), *arguments))
+    subprocess.run(["convert", given, made], check=True)
+    written = rewritten(made.read_bytes(), Wanted(), True)
+    found = described(written)
+    assert (found.get("XMP-dc:Creator"), found.get("IPTC:By-line"), found.get("IFD0:Artist")) == ("Ann",) * 3
+    made.write_bytes(written)
+    subprocess.run(["convert", made, back], check=True)
+    assert described(back.read_bytes()).get("IPTC:By-line") == "Ann"
+
+
+def test_iptc_of_a_jpeg_goes_along_into_png() -> None:
+    data = exiftool(jpeg(), "-IPTC:By-line=Ann", "-IPTC:Keywords=mud", "-IPTC:City=Berlin")
+    found = described(rewritten(data, Wanted(), True, "png"))
+    assert (found["IPTC:By-line"], found["IPTC:Keywords"]) == ("Ann", "mud")
+    assert "IPTC:City" not in found and "ExifTool:Warning" not in found
+
+
+@pytest.mark.parametrize("format", ["png", "jpeg"])
+def test_exif_of_a_png_that_begins_as_in_jpeg_goes_along(format: str) -> None:
+    data = cases.png(RGB, 2, cases.chunk(b"eXIf", b"Exif\0\0" + EXIF))
+    found = described(rewritten(data, Wanted(), True, format))
+    assert (found["IFD0:Artist"], found["IFD0:Orientation"]) == ("Ann", 6)
+    assert Image.open(io.BytesIO(rewritten(data, Wanted(), True, format))).getexif()[274] == 6
 
 
 def test_values_that_share_their_bytes_are_read_within_bounds() -> None:

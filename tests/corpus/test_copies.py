@@ -83,6 +83,17 @@ def olympus(picture: bytes) -> bytes:
     return b"OLYMP\0\1\0" + struct.pack("<HHHIII", 1, 0x100, 7, len(picture), 26, 0) + picture
 
 
+def raw(name: str, content: bytes) -> bytes:
+    """ImageMagick's way to put a block into PNG."""
+    return f"Raw profile type {name}\0\n{name}\n{len(content):8}\n{content.hex()}\n".encode()
+
+
+def resource(picture: bytes) -> bytes:
+    """Photoshop's thumbnail."""
+    body = struct.pack(">IIIIIIHH", 1, 20, 16, 60, 960, len(picture), 24, 1) + picture
+    return b"8BIM" + struct.pack(">HHI", 0x40C, 0, len(body)) + body + bytes(len(body) % 2)
+
+
 def with_note(picture: bytes) -> bytes:
     return block(ARTIST, MAKE, inside=(exif.Entry(37500, 7, len(olympus(picture)), olympus(picture)), SERIAL))
 
@@ -109,6 +120,10 @@ SPACES = {
 }
 BAG = "<rdf:Bag><rdf:li {}>{}</rdf:li></rdf:Bag>"
 FILES: dict[str, Callable[[bytes], bytes]] = {
+    "png-photoshop-resource": lambda one: cases.png(RGB, 2, cases.chunk(b"tEXt", raw("8bim", resource(one)))),
+    "png-raw-exif": lambda one: cases.png(RGB, 2, cases.chunk(b"tEXt", raw("exif", b"Exif\0\0" + with_note(one)))),
+    "png-raw-profile-of-another-kind": lambda one: cases.png(RGB, 2, cases.chunk(b"tEXt", raw("jpeg", one))),
+    "png-fireworks": lambda one: cases.png(RGB, 2, cases.chunk(b"prVW", one), cases.chunk(b"mkTS", one)),
     "jpeg-maker-note": lambda one: jpeg((0xE1, b"Exif\0\0" + with_note(one))),
     "webp-maker-note": lambda one: webp(with_note(one)),
     "webp-first-byte-changed": lambda one: webp(with_note(b"\0" + one[1:])),
@@ -187,6 +202,13 @@ def test_what_stands_beside_a_copy_stays(copy: Path) -> None:
     assert (
         described(rewritten(FILES["webp-strips"](picture), Wanted(metadata="keep-all"), True))["IFD0:Artist"] == "Ann"
     )
+
+
+def test_what_describes_the_old_packing_of_a_png_stays_behind() -> None:
+    known = cases.chunk(b"tIME", bytes((7, 234, 1, 2, 3, 4, 5)))
+    data = cases.png(RGB, 2, known, cases.chunk(b"iDOT", struct.pack(">7I", 2, 0, 20, 40, 20, 20, 300)))
+    written = rewritten(data, Wanted(metadata="keep-all"), True)
+    assert b"iDOT" not in written and known in written
 
 
 def test_many_copies_at_one_place_cost_no_more_than_one() -> None:

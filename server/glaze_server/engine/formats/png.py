@@ -5,29 +5,28 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from glaze_plugin.errors import BadInput
 from glaze_server.engine import cicp
-from glaze_server.engine.formats import vips
+from glaze_server.engine.formats import png_texts, vips
 from glaze_server.engine.formats.file import PictureFile, Wanted, check_claim, damaged, same
-from glaze_server.engine.metadata import KEEP_ALL, Metadata, exif, keeps_text
+from glaze_server.engine.metadata import KEEP_ALL, Metadata, keeps_text
 from glaze_server.engine.picture import Picture, interpreted
 
 NAME = "png"
 LEVELS = 1
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
-XMP = b"XML:com.adobe.xmp\0\0\0\0\0"
+XMP = png_texts.XMP.encode() + bytes(5)
 LOOKS = (b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP", b"mDCV", b"cLLI", b"pHYs")
 """Chunks that say how the samples are shown."""
 SAMPLES = (b"PLTE", b"tRNS", b"sBIT", b"bKGD", b"hIST", b"IDAT")
 """Chunks that go with the samples."""
-TEXTS = (b"tEXt", b"zTXt", b"iTXt")
-COPIES = (b"caBX", b"acTL", b"fcTL", b"fdAT", b"eXIf", b"IHDR", b"IEND")
-"""Chunks that hold the picture itself, or are written anew."""
+MORE = (b"tIME", b"oFFs", b"pCAL", b"sCAL", b"sTER", b"sPLT", b"caNv", b"vpAg")
+"""Other chunks of which it is known that they hold no copy of the picture, and nothing of how it was packed."""
 LINEAR = (90_000, 110_000)
 """gAMA of linear light is 100,000."""
 UNIT = 100_000
@@ -53,9 +52,9 @@ class Chunk:
         )
 
     @property
-    def keyword(self) -> bytes:
+    def keyword(self) -> str:
         """Of a text."""
-        return self.body.partition(b"\0")[0]
+        return self.body.partition(b"\0")[0].decode("latin-1")
 
 
 def holds(data: bytes) -> bool:
@@ -92,11 +91,11 @@ def decode(data: bytes) -> PictureFile:
     (gamma,) = struct.unpack(">I", bodies[b"gAMA"]) if len(bodies.get(b"gAMA", b"")) == 4 else (0,)
     linear = LINEAR[0] < gamma < LINEAR[1] and b"sRGB" not in bodies
     picture = interpreted(samples, vips.CHANNELS[samples.shape[2]], profile, linear)
-    about = Metadata(
+    told = png_texts.about((chunk.kind, chunk.body) for chunk in found)
+    about = replace(
+        told,
         profile=profile or _described(bodies, colour in (0, 4)),
-        exif=bodies.get(b"eXIf", b""),
-        xmp=next((chunk.body[len(XMP) :] for chunk in found if chunk.body.startswith(XMP)), b""),
-        texts=dict(_texts(found)),
+        exif=bodies.get(b"eXIf", b"").removeprefix(png_texts.EXIF) or told.exif,
         resolution=_resolution(bodies.get(b"pHYs", b"")),
         numbers=None if profile else _numbers(bodies),
     )
@@ -134,16 +133,6 @@ def _resolution(body: bytes) -> tuple[float, float] | None:
     return across * INCH, down * INCH
 
 
-def _texts(found: Sequence[Chunk]) -> Iterator[tuple[str, str]]:
-    """Uncompressed texts: those that could go into another format."""
-    for chunk in found:
-        keyword, _, rest = chunk.body.partition(b"\0")
-        if chunk.kind == b"tEXt":
-            yield keyword.decode("latin-1"), rest.decode("latin-1")
-        elif chunk.kind == b"iTXt" and rest[:1] == b"\0" and not chunk.body.startswith(XMP):
-            yield keyword.decode("latin-1"), rest[2:].split(b"\0", 2)[-1].decode("utf-8", "replace")
-
-
 def check(pages: Sequence[Picture]) -> None:
     if pages[0].model not in ("G", "RGB", "BGR") or not pages[0].integers:
         raise BadInput("format", "PNG holds gray and RGB of 8 or 16 bits a channel; choose TIFF.")
@@ -160,19 +149,22 @@ def encode(pages: Sequence[Picture], about: Metadata, file: PictureFile, wanted:
         header, pixels = packed[0], [chunk for chunk in packed if chunk.kind in SAMPLES]
     shown = [chunk for chunk in own if chunk.kind in LOOKS and (chunk.kind != b"iCCP" or about.profile)]
     shown = shown if own else _looks(about)
-    block = exif.kept(about.exif, wanted.metadata) if own else about.described
+    block = about.exif if own else about.described
     told = [Chunk(b"eXIf", block)] if block else []
     told += [Chunk(b"iTXt", XMP + about.xmp)] if about.xmp else []
-    for chunk in own:
-        if chunk.kind in TEXTS:
-            keyword = chunk.keyword.decode("latin-1")
-            if keyword != "XML:com.adobe.xmp" and keeps_text(keyword, wanted.metadata):
-                told.append(chunk)
-        elif wanted.metadata == KEEP_ALL and chunk.kind not in (*LOOKS, *SAMPLES, *COPIES) and chunk.kind[0] & 0x20:
-            told.append(chunk)
+    told += [Chunk(b"zTXt", png_texts.iptc_text(about.iptc))] if about.iptc else []
+    told += [chunk for chunk in own if _goes_along(chunk, wanted.metadata)]
     before = [chunk for chunk in pixels if chunk.kind != b"IDAT"]
     rest = [chunk for chunk in pixels if chunk.kind == b"IDAT"]
     return MAGIC + b"".join(one.whole for one in (header, *shown, *before, *told, *rest, Chunk(b"IEND", b"")))
+
+
+def _goes_along(chunk: Chunk, mode: str) -> bool:
+    """Whether a chunk of no interest to the samples is kept as it is. mode: one of metadata.MODES."""
+    if chunk.kind in png_texts.KINDS:
+        written_anew = chunk.keyword == png_texts.XMP or chunk.keyword.startswith(png_texts.BLOCK)
+        return not written_anew and keeps_text(chunk.keyword, mode)
+    return mode == KEEP_ALL and chunk.kind in MORE
 
 
 def _looks(about: Metadata) -> list[Chunk]:
