@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
 import subprocess
 import zlib
@@ -11,10 +12,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from glaze_plugin.errors import BadInput
 from glaze_server.engine.formats import Wanted, directories, png
 from glaze_server.engine.metadata import exif, iptc, xmp
 from tests.corpus import cases
-from tests.corpus.test_copies import ARTIST, data_set, jpeg, raw, resource
+from tests.corpus.test_copies import ARTIST, SERIAL, block, data_set, jpeg, raw, resource
 from tests.corpus.test_metadata import described, exiftool, rewritten
 
 RGB = cases.painted("RGB", "u1")
@@ -36,6 +38,52 @@ def with_packet(packet: bytes) -> bytes:
 def author(data: bytes) -> tuple[object, object]:
     found = described(data)
     return found.get("XMP-dc:Creator"), found.get("XMP-dc:Rights")
+
+
+@pytest.mark.parametrize("mode", ["keep-all", "safe"])
+@pytest.mark.parametrize("attributes", [3000, 9000])
+def test_a_long_packet_goes_into_jpeg_with_rights_and_wish(attributes: int, mode: str) -> None:
+    """9000 need an extension of the packet, which exiftool joins to it."""
+    more = " ".join(f'own:P{number}="0"' for number in range(attributes))
+    data = with_packet(PACKET.replace("MORE", more).encode())
+    for source in (data, rewritten(data, Wanted(metadata="keep-all"), False, "jpeg")):
+        written = rewritten(source, Wanted(metadata=mode, no_mining=True), True, "jpeg")
+        found = described(written)
+        assert (found["XMP-dc:Creator"], found["XMP-dc:Rights"]) == ("Ann", "© Ann")
+        assert (found["XMP-plus:DataMining"], found["XMP-tdm:Reservation"]) == (MINING, 1)
+        others = re.findall(rb"^P\d+ *: 0$", exiftool(written, "-a", "-s", "-XMP:all"), re.MULTILINE)
+        assert len(others) == (attributes if mode == "keep-all" else 0)
+        assert "ExifTool:Warning" not in found
+
+
+def test_a_long_description_leaves_room_for_rights_and_wish_in_jpeg() -> None:
+    data = exiftool(with_packet(XMP), "-XMP-dc:Description=" + "x" * 66_000)
+    found = described(rewritten(data, Wanted(no_mining=True), True, "jpeg"))
+    assert (found["XMP-dc:Creator"], found["XMP-plus:DataMining"]) == ("Ann", MINING)
+    assert found["XMP-dc:Description"] == "x" * 66_000
+
+
+def test_rights_that_are_too_long_for_jpeg_are_no_secret() -> None:
+    data = exiftool(with_packet(XMP), "-XMP-dc:Rights=" + "x" * 66_000)
+    with pytest.raises(BadInput, match="too long for a JPEG file"):
+        rewritten(data, Wanted(), True, "jpeg")
+    found = described(rewritten(data, Wanted(metadata="none", no_mining=True), True, "jpeg"))
+    assert found["XMP-plus:DataMining"] == MINING
+
+
+def test_exif_and_iptc_that_are_too_long_for_jpeg_keep_the_author() -> None:
+    long = exif.Entry(37510, 7, 70_000, bytes(70_000))
+    records = data_set(2, 80, b"Ann") + data_set(2, 150, b"x" * 32_000) * 3
+    texts = cases.chunk(b"tEXt", raw("iptc", records))
+    data = cases.png(RGB, 2, cases.chunk(b"eXIf", block(ARTIST, inside=(long, SERIAL))), texts)
+    found = described(rewritten(data, Wanted(metadata="keep-all"), True, "jpeg"))
+    assert (found["IFD0:Artist"], found["IPTC:By-line"]) == ("Ann", "Ann")
+
+
+def test_iptc_that_stands_in_a_later_segment_is_found() -> None:
+    records = iptc.as_photoshop(data_set(2, 80, b"Ann"))
+    data = jpeg((0xED, iptc.PHOTOSHOP + resource(bytes(9))), (0xED, iptc.PHOTOSHOP + records))
+    assert described(rewritten(data, Wanted(), True))["IPTC:By-line"] == "Ann"
 
 
 @pytest.mark.parametrize("format", ["webp", "jxl", "jpeg", "tiff", "avif"])

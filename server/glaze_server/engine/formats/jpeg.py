@@ -20,7 +20,7 @@ from glaze_plugin.errors import BadInput
 from glaze_server.engine.formats import vips
 from glaze_server.engine.formats.file import PictureFile, Wanted, check_claim, damaged, same
 from glaze_server.engine.jpeg import COSINES, TO_YCC
-from glaze_server.engine.metadata import KEEP_ALL, Metadata, exif, iptc
+from glaze_server.engine.metadata import KEEP_ALL, SAFE, Metadata, exif, iptc, xmp
 from glaze_server.engine.picture import Picture, interpreted
 
 NAME = "jpeg"
@@ -30,8 +30,11 @@ LEVELS = len(FINER)
 
 APP0, APP1, APP2, APP13, APP14, COMMENT = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xFE
 EXIF, XMP, ICC = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0"
+MORE_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 SEGMENT = 65533
 """Bytes that a segment holds at most."""
+GUID = 32
+"""Letters by which a packet of XMP names its extension."""
 FRAMES = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}
 """Sequential and progressive frames; the others are lossless or hierarchical."""
 BASELINE, PROGRESSIVE = "turbo210", "mozjpeg403"
@@ -102,8 +105,27 @@ def _about(found: Sequence[tuple[int, bytes]], profile: bytes) -> Metadata:
         across, down = struct.unpack_from(">HH", jfif, 3)
         scale = 1.0 if jfif[2] == 1 else 2.54
         resolution = (across * scale, down * scale)
-    resources = first(APP13, iptc.PHOTOSHOP)
-    return Metadata(profile, block, first(APP1, XMP), iptc.from_photoshop(resources), resolution=resolution)
+    packet = xmp.joined(first(APP1, XMP), _extension(found))
+    photoshop = [body for kind, body in found if kind == APP13 and body.startswith(iptc.PHOTOSHOP)]
+    resources = b"".join(body.removeprefix(iptc.PHOTOSHOP) for body in photoshop)
+    return Metadata(profile, block, packet, iptc.from_photoshop(resources), resolution=resolution)
+
+
+def _extension(found: Sequence[tuple[int, bytes]]) -> bytes:
+    """What did not go into the packet of XMP; b"" where it is not whole."""
+    start = len(MORE_XMP) + GUID
+    pieces = [body[start:] for kind, body in found if kind == APP1 and body.startswith(MORE_XMP) and len(body) > start]
+    return b"".join(piece[8:] for piece in sorted(pieces, key=lambda piece: piece[4:8]))
+
+
+def _extended(extension: bytes) -> list[tuple[int, bytes]]:
+    """The segments that hold it."""
+    name = MORE_XMP + xmp.guid(extension).encode()
+    step = SEGMENT - len(name) - 8
+    return [
+        (APP1, name + struct.pack(">II", len(extension), at) + extension[at : at + step])
+        for at in range(0, len(extension), step)
+    ]
 
 
 def check(pages: Sequence[Picture]) -> None:
@@ -238,18 +260,12 @@ def _with_metadata(data: bytes, own: Sequence[tuple[int, bytes]], about: Metadat
                 )
             ]
         )
-    if about.described:
-        told.append((APP1, EXIF + about.described))
-    if about.xmp:
-        told.append((APP1, XMP + about.xmp))
-    if about.iptc:
-        told.append((APP13, iptc.PHOTOSHOP + iptc.as_photoshop(about.iptc)))
+    told += _blocks(about)
     step = SEGMENT - len(ICC) - 2
     pieces = [about.profile[at : at + step] for at in range(0, len(about.profile), step)]
     told += [(APP2, ICC + bytes([number, len(pieces)]) + piece) for number, piece in enumerate(pieces, 1)]
     if wanted.metadata == KEEP_ALL:
         told += [(marker, body) for marker, body in own if marker == COMMENT]
-    told = [(marker, body) for marker, body in told if len(body) <= SEGMENT]
     start = 2
     kept = b""
     for marker, body in segments(data):
@@ -262,6 +278,27 @@ def _with_metadata(data: bytes, own: Sequence[tuple[int, bytes]], about: Metadat
             kept += whole
     head = b"".join(bytes([0xFF, marker]) + struct.pack(">H", len(body) + 2) + body for marker, body in told)
     return b"\xff\xd8" + head + kept + _scans(data, start)
+
+
+def _blocks(about: Metadata) -> list[tuple[int, bytes]]:
+    """EXIF, XMP and IPTC; only who made it of a block that does not go into a segment.
+
+    Raises BadInput where even that does not.
+    """
+    block, records = about.described, about.iptc
+    if len(EXIF + block) > SEGMENT:
+        block = exif.kept(block, SAFE)
+    if len(iptc.PHOTOSHOP + iptc.as_photoshop(records)) > SEGMENT:
+        records = iptc.kept(records, SAFE)
+    packet, extension = xmp.split(about.xmp, SEGMENT - len(XMP))
+    told = [(APP1, EXIF + block)] if block else []
+    told += [(APP1, XMP + packet)] if packet else []
+    told += _extended(extension) if extension else []
+    told += [(APP13, iptc.PHOTOSHOP + iptc.as_photoshop(records))] if records else []
+    if any(len(body) > SEGMENT for _, body in told):
+        sentence = "What this picture tells of its author and rights is too long for a JPEG file."
+        raise BadInput("format", sentence, "Choose PNG or TIFF, or keep no metadata.")
+    return told
 
 
 def _scans(data: bytes, start: int) -> bytes:
