@@ -9,10 +9,13 @@ import subprocess
 import zlib
 from pathlib import Path
 
+import numpy as np
+import OpenEXR
 import pytest
 from PIL import Image
 
 from glaze_plugin.errors import BadInput
+from glaze_server.engine import formats
 from glaze_server.engine.formats import Wanted, directories, png
 from glaze_server.engine.metadata import exif, iptc, xmp
 from tests.corpus import cases
@@ -84,6 +87,29 @@ def test_iptc_that_stands_in_a_later_segment_is_found() -> None:
     records = iptc.as_photoshop(data_set(2, 80, b"Ann"))
     data = jpeg((0xED, iptc.PHOTOSHOP + resource(bytes(9))), (0xED, iptc.PHOTOSHOP + records))
     assert described(rewritten(data, Wanted(), True))["IPTC:By-line"] == "Ann"
+
+
+@pytest.mark.parametrize("mode", ["keep-all", "safe", "none"])
+def test_openexr_holds_the_wish(mode: str, tmp_path: Path) -> None:
+    case = next(case for case in cases.exr_cases() if case.name == "exr-RGB-f2")
+    data, wanted = case.data, Wanted(metadata=mode, no_mining=True)
+    for _ in range(2):  # the second time it is there already
+        file = formats.decode(data)
+        data = formats.encode(file, [file.pages[0].with_samples(file.pages[0].samples + np.float16(0.01))], "", wanted)
+        path = tmp_path / "written.exr"
+        path.write_bytes(data)
+        with OpenEXR.File(str(path)) as written:
+            packet = written.header()["xmp"].encode()
+        found = described(with_packet(packet))
+        assert (found["XMP-plus:DataMining"], found["XMP-tdm:Reservation"]) == (MINING, 1)
+    assert xmp.kept(formats.decode(data).about.xmp, "safe")
+
+
+def test_who_owns_an_openexr_picture_goes_along_into_tiff() -> None:
+    case = next(case for case in cases.exr_cases() if case.name == "exr-RGB-f2")
+    file = formats.decode(case.data)
+    owner = file.own[0]["owner"]
+    assert owner and described(formats.encode(file, file.pages, "tiff"))["IFD0:Copyright"] == owner
 
 
 @pytest.mark.parametrize("format", ["webp", "jxl", "jpeg", "tiff", "avif"])

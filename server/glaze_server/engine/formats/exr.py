@@ -1,22 +1,24 @@
 """OpenEXR of one flat part, by the format's own library: linear light in half or float, alpha multiplied in.
 
-Channels beyond colour and alpha, and the header, go back as they came.
+Channels beyond colour and alpha, and the header, go back as they came. XMP is a text in the header, as darktable
+writes it.
 """
 
 from __future__ import annotations
 
 import struct
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import OpenEXR
 
 from glaze_plugin.errors import BadInput
 from glaze_server.engine.formats.file import PictureFile, Wanted, check_claim, damaged
-from glaze_server.engine.metadata import KEEP_ALL, Metadata
+from glaze_server.engine.metadata import KEEP_ALL, SAFE, Metadata
 from glaze_server.engine.picture import Picture, interpreted
 
 NAME = "exr"
@@ -28,7 +30,9 @@ STRUCTURE = {
     *("screenWindowWidth", "tiles", "type", "chromaticities", "whiteLuminance", "adoptedNeutral", "colorInteropID"),
     *("xDensity", "dwaCompressionLevel"),
 }
-AUTHOR = {"owner", "comments"}
+AUTHOR = {"owner": "Copyright", "comments": "Description"}
+"""Attributes → PNG's keywords."""
+ANEW = ("channels", "preview", "xmp")
 
 
 def holds(data: bytes) -> bool:
@@ -56,7 +60,13 @@ def decode(data: bytes) -> PictureFile:
     model = ("RGB" if names[0] == "R" else "G") + "A" * ("A" in names)
     picture = replace(interpreted(samples, model, b"", linear=True), premultiplied="A" in names)
     lossy = not any(name in str(header.get("compression")) for name in LOSSLESS)
-    return PictureFile(NAME, (picture,), Metadata(), data, lossy=lossy, own=(header, planes, names))
+    return PictureFile(NAME, (picture,), _about(header), data, lossy=lossy, own=(header, planes, names))
+
+
+def _about(header: Mapping[str, Any]) -> Metadata:
+    packet = header.get("xmp")
+    texts = {AUTHOR[name]: text for name, text in header.items() if name in AUTHOR and isinstance(text, str)}
+    return Metadata(xmp=packet.encode("utf-8", "surrogateescape") if isinstance(packet, str) else b"", texts=texts)
 
 
 def _check_claim(data: bytes) -> None:
@@ -74,9 +84,11 @@ def check(pages: Sequence[Picture]) -> None:
 
 def encode(pages: Sequence[Picture], about: Metadata, file: PictureFile, wanted: Wanted) -> bytes:
     header, planes, names = file.own
-    keep = STRUCTURE | (AUTHOR if wanted.metadata == "safe" else set())
+    keep = STRUCTURE | (AUTHOR.keys() if wanted.metadata == SAFE else set())
     kept = {name: value for name, value in header.items() if wanted.metadata == KEEP_ALL or name in keep}
-    kept = {name: value for name, value in kept.items() if name not in ("channels", "preview")}
+    kept = {name: value for name, value in kept.items() if name not in ANEW}
+    if about.xmp:
+        kept["xmp"] = about.xmp.decode()
     written = {name: np.ascontiguousarray(plane) for name, plane in planes.items()}
     for number, name in enumerate(names):
         written[name] = np.ascontiguousarray(pages[0].samples[:, :, number])
