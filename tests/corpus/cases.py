@@ -251,9 +251,36 @@ def tiff_cases() -> Iterator[Case]:
     yield tiff_case("white-is-0", "G", "u1", photometric="miniswhite")
     yield tiff_case("cielab", "Lab", "u1", photometric="cielab")
     yield tiff_case("cielab16", "Lab", "u2", photometric="cielab", compression="lzw")
+    yield from dct_cases()
     extra = tiff_case("extra-channel", "RGBA", "u1", extrasamples=["unspecified"])
     yield replace(extra, model="RGB")
     yield tiff_case("double", "RGB", "f8", compression="zlib")
+
+
+SUBSAMPLED = {"444": (1, 1), "422": (2, 1), "420": (2, 2), "411": (4, 1)}
+
+
+def dct_cases() -> Iterator[Case]:
+    """TIFF with JPEG inside: samples are what libtiff decodes."""
+    smooth = pyvips.Image.new_from_array(painted("RGB", "u1")).gaussblur(1.5).numpy()
+    options = {"photometric": "rgb", "compression": "jpeg", "rowsperstrip": 32}
+    made = {f"ycc-{name}": tiff(smooth, "RGB", subsampling=sub, **options) for name, sub in SUBSAMPLED.items()}
+    made["ycc-tiled"] = tiff(smooth, "RGB", **{**options, "tile": (16, 32), "rowsperstrip": None})
+    made["ycc-big-endian"] = tiff(smooth, "RGB", byteorder=">", **options)
+    tall = np.concatenate([smooth] * 4)  # more than one of its strips
+    made |= {"ycc-libtiff": libtiff(tall, Q=75), "rgb-libtiff": libtiff(tall, Q=95)}
+    made["rgb-planar"] = tiff(smooth, "RGB", **options, planarconfig="separate")
+    made["gray"] = tiff(smooth[..., :1], "G", **{**options, "photometric": "minisblack"})
+    for name, data in made.items():
+        model = "G" if name == "gray" else "RGB"
+        seen, keeps = readers.tiff(data), readers.dct_layout
+        yield Case(f"tiff-dct-{name}", data, seen, readers.tiff, model, lossless=False, keeps=keeps)
+
+
+def libtiff(samples: Samples, **options: Any) -> bytes:
+    """A TIFF file with JPEG inside, by libvips' libtiff: below a quality of 90 YCbCr."""
+    image = pyvips.Image.new_from_array(samples, interpretation="srgb")
+    return bytes(image.tiffsave_buffer(compression="jpeg", **options))
 
 
 def exr_cases() -> Iterator[Case]:

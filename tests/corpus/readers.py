@@ -195,6 +195,12 @@ def tiff_layout(data: bytes) -> Any:
     return [(tag, directory(data).get(tag)) for tag in LAYOUT]
 
 
+def dct_layout(data: bytes) -> Any:
+    """The same of a page with JPEG inside, which is of whole numbers anyway, and how its colours are subsampled."""
+    found, ycc = dict(tiff_layout(data)), directory(data).get(262) == 6
+    return found | {339: None, 530: directory(data).get(530, (2, 2)) if ycc else None}
+
+
 def directory(data: bytes) -> TiffImagePlugin.ImageFileDirectory_v2:
     """The first directory of a TIFF file."""
     stream = io.BytesIO(data)

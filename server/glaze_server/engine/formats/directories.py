@@ -147,6 +147,12 @@ def numbers(tag: Tag, shape: Layout) -> tuple[int, ...]:
     return struct.unpack(f"{shape.order}{tag.count}{letter}", tag.value) if letter else ()
 
 
+def listed(number: int, values: Sequence[int], shape: Layout) -> Tag:
+    """A tag of offsets or lengths that is to be added."""
+    kind, letter = (16, "Q") if shape.big else (4, "I")
+    return Tag(number, kind, len(values), struct.pack(f"{shape.order}{len(values)}{letter}", *values))
+
+
 def rewritten(data: bytes, shape: Layout, pages: Sequence[Directory], dropped: Sequence[Tag] = ()) -> bytes:
     """The file with other directories, at its end. Values of `dropped`, and what they point to, are blotted out."""
     out = bytearray(data)

@@ -122,8 +122,11 @@ def coarsest(levels: int, packed: Callable[[int], bytes], file: PictureFile, tim
 
 def same(pages: Sequence[Picture], file: PictureFile) -> bool:
     """Whether the file's samples are wanted back as they were."""
-    return len(pages) == len(file.pages) and all(
-        new is old
-        or np.array_equal(new.samples.view(f"V{new.samples.itemsize}"), old.samples.view(f"V{old.samples.itemsize}"))
-        for new, old in zip(pages, file.pages, strict=True)
+    return len(pages) == len(file.pages) and all(map(unchanged, pages, file.pages))
+
+
+def unchanged(new: Picture, old: Picture) -> bool:
+    """Whether two pictures have the same samples, to the bit."""
+    return new is old or np.array_equal(
+        new.samples.view(f"V{new.samples.itemsize}"), old.samples.view(f"V{old.samples.itemsize}")
     )

@@ -1,6 +1,7 @@
 """TIFF (6.0, BigTIFF): every page, of every colour model and depth; tifffile reads and writes, directories are ours.
 
-Where no sample changes, the file keeps its strips or tiles as they are, and only what is told of it is written anew.
+Where no sample of a page changes, its strips or tiles go back as they are, whatever their compression, and only what is
+told of it is written anew.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from tifffile import COMPRESSION, PHOTOMETRIC, TiffPage
 from glaze_plugin.errors import BadInput
 from glaze_server.engine.formats import directories
 from glaze_server.engine.formats.directories import Directory, Layout, Tag
-from glaze_server.engine.formats.file import PictureFile, Wanted, check_claim, damaged, same
+from glaze_server.engine.formats.file import PictureFile, Wanted, check_claim, damaged, same, unchanged
 from glaze_server.engine.metadata import KEEP_ALL, Metadata, exif, iptc, xmp
 from glaze_server.engine.picture import Picture, Samples, interpreted
 
@@ -33,6 +34,8 @@ STRUCTURE = {
     *(321, 322, 323, 324, 325, 338, 339, 340, 341, 347, 529, 530, 531, 532),
 }
 """Tags of how the samples are laid out."""
+STRIPS, TILES = (273, 279), (324, 325)
+"""Tags of their offsets and lengths."""
 LOOKS = {*exif.LOOKS, 301, 318, 319, 332, 333, 334, 336, PROFILE}
 COPIES = {330, 34377, 37724, 50784, 513, 514}
 """Sub-directories with smaller pictures, Photoshop's resources and layers, thumbnails."""
@@ -41,6 +44,8 @@ KINDS = {
     *(COMPRESSION.LZMA, COMPRESSION.ZSTD, COMPRESSION.JPEG),
 }
 """Compressions in which changed samples are written; the others become deflate."""
+SUBSAMPLINGS = {(1, 1), (2, 1), (2, 2), (4, 1)}
+"""Those that tifffile writes, across and down; the others become the first."""
 DEPTHS = {(1, 1), (1, 2), (1, 4), (1, 8), (1, 16), (3, 16), (3, 32), (3, 64)}
 """Sample format (1 unsigned, 3 float) and bits."""
 MODELS = {
@@ -59,7 +64,11 @@ logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
 @dataclass(frozen=True)
 class Page:
-    """How one page lies in its file. rest: channels beyond colour and alpha. extras: what those after colour are."""
+    """How one page lies in its file, its samples being RGB where it holds YCbCr.
+
+    rest: channels beyond colour and alpha. extras: what those after colour are. pieces: offset and length of each strip
+    or tile.
+    """
 
     photometric: PHOTOMETRIC
     options: dict[str, Any]
@@ -67,6 +76,7 @@ class Page:
     extras: tuple[int, ...]
     narrow: bool
     lossy: bool
+    pieces: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,7 +136,8 @@ def _read(page: TiffPage, size: int, tags: Directory) -> tuple[Picture, Page]:
     bits = page.bitspersample
     kind = page.sampleformat
     model = MODELS.get(page.photometric)  # type: ignore[call-overload]
-    if page.photometric == PHOTOMETRIC.YCBCR and page.compression not in (COMPRESSION.JPEG, COMPRESSION.OJPEG):
+    ycc = page.photometric == PHOTOMETRIC.YCBCR
+    if ycc and (page.compression not in (COMPRESSION.JPEG, COMPRESSION.OJPEG) or page.planarconfig == 2):
         model = None
     if model is None or page.imagedepth != 1:
         raise BadInput("colour_model", "This TIFF file has a colour model that is not supported.")
@@ -164,7 +175,9 @@ def _read(page: TiffPage, size: int, tags: Directory) -> tuple[Picture, Page]:
     if narrow:
         options |= {"compression": COMPRESSION.ADOBE_DEFLATE, "predictor": 2}
     picture = replace(picture, premultiplied=extras[:1] == (1,))
-    return picture, Page(PHOTOMETRIC(page.photometric), options, rest, extras, narrow, lossy)
+    photometric = PHOTOMETRIC.RGB if ycc else PHOTOMETRIC(page.photometric)
+    pieces = tuple(zip(page.dataoffsets, page.databytecounts, strict=True))
+    return picture, Page(photometric, options, rest, extras, narrow, lossy, pieces)
 
 
 def _as_picture(samples: Samples, photometric: int) -> Samples:
@@ -182,6 +195,9 @@ def _options(page: TiffPage, planar: bool, lossy: bool) -> dict[str, Any]:
     """How tifffile is to lay out the page again."""
     compression = COMPRESSION(page.compression) if page.compression in KINDS else COMPRESSION.ADOBE_DEFLATE
     options: dict[str, Any] = {"planarconfig": "separate" if planar else "contig", "compression": compression}
+    if lossy and not planar and page.photometric in (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR):
+        options["subsampling"] = _subsampling(page)
+        options["compressionargs"] = {"outcolorspace": PHOTOMETRIC(page.photometric)}
     if page.predictor != 1 and not lossy:
         options["predictor"] = int(page.predictor)
     if page.is_tiled:
@@ -189,6 +205,16 @@ def _options(page: TiffPage, planar: bool, lossy: bool) -> dict[str, Any]:
     else:
         options["rowsperstrip"] = max(1, min(page.rowsperstrip, page.imagelength))
     return options
+
+
+def _subsampling(page: TiffPage) -> tuple[int, int]:
+    """Of a page with JPEG inside: its own, or none where tifffile does not write that."""
+    if page.photometric != PHOTOMETRIC.YCBCR:
+        return 1, 1
+    across, down = page.subsampling or (2, 2)
+    block = 8 * max(across, down)
+    fits = not page.is_tiled or (page.tilewidth % block == 0 and page.tilelength % block == 0)
+    return (across, down) if fits and (across, down) in SUBSAMPLINGS else (1, 1)
 
 
 def _about(page: Directory, shape: Layout) -> Metadata:
@@ -230,10 +256,30 @@ def encode(pages: Sequence[Picture], about: Metadata, file: PictureFile, wanted:
         return directories.rewritten(
             data, own.layout, [_merged(*both) for both in zip(structure, kept, strict=True)], gone
         )
-    data = _packed(pages, own.pages, own.layout.order, own.layout.big, wanted.level)
-    shape, structure = _tree(data)
+    still = [unchanged(*both) for both in zip(pages, file.pages, strict=True)]
+    moved = [number for number, stays in enumerate(still) if not stays]
+    layouts = [own.pages[number] for number in moved]
+    data = _packed([pages[number] for number in moved], layouts, own.layout.order, own.layout.big, wanted.level)
+    shape, packed = _tree(data)
+    out, fresh, structure = bytearray(data), iter(packed), []
+    for number, stays in enumerate(still):
+        page = own.directories[own.pictures[number]]
+        structure.append(_moved(page, own.pages[number], file.data, out, shape) if stays else next(fresh))
     added = [[_added(tag) for tag in page] for page in kept]
-    return directories.rewritten(data, shape, [_merged(*both) for both in zip(structure, added, strict=True)])
+    return directories.rewritten(bytes(out), shape, [_merged(*both) for both in zip(structure, added, strict=True)])
+
+
+def _moved(page: Directory, layout: Page, data: bytes, out: bytearray, shape: Layout) -> Directory:
+    """A page's structure after its strips or tiles have been put at the end of another file of the same byte order."""
+    places = []
+    for start, length in layout.pieces:
+        out += bytes(-len(out) % 8)
+        places.append(len(out))
+        out += data[start : start + length]
+    offsets, lengths = TILES if "tile" in layout.options else STRIPS
+    kept = [_added(tag) for tag in page if tag.number in STRUCTURE and tag.number not in (*STRIPS, *TILES)]
+    sizes = [length for _, length in layout.pieces]
+    return (*kept, directories.listed(offsets, places, shape), directories.listed(lengths, sizes, shape))
 
 
 def _added(tag: Tag) -> Tag:
@@ -279,7 +325,7 @@ def _packed(pages: Sequence[Picture], layouts: Sequence[Page], order: str, big: 
             samples = np.concatenate([_as_picture(picture.samples, photometric), page.rest], 2)
             options = dict(page.options)
             if page.lossy:
-                options["compressionargs"] = {"level": QUALITIES[level]}
+                options["compressionargs"] = {"level": QUALITIES[level], **options.get("compressionargs", {})}
             if options["planarconfig"] == "separate":
                 samples = np.moveaxis(samples, -1, 0)
             elif samples.shape[2] == 1:
