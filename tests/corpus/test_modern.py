@@ -13,6 +13,7 @@ import numpy as np
 import pillow_heif
 import pylibjxl
 import pytest
+import tifffile
 from PIL import Image, ImageCms, ImageOps
 
 from glaze_server.engine import cicp, formats
@@ -281,6 +282,57 @@ def test_jpeg_xl_without_loss_takes_no_colours_of_32_bits_below_0() -> None:
     assert formats.check_format(file, "tiff") == "tiff"
     lossy = formats.decode(modern.jxl(painted("RGB", "f4"), distance=1.0))
     assert formats.check_format(lossy, "") == "jxl"
+
+
+def associated(dtype: str) -> tuple[bytes, np.ndarray]:
+    """A TIFF file whose colours are multiplied by alpha, and the straight colours, from 0 to 1."""
+    straight = np.abs(painted("RGBA", "f4")).clip(0, 1)
+    straight[..., 3] = np.linspace(0, 1, straight.shape[1])
+    straight[20:, 24:, 3] = 1
+    samples = np.concatenate([straight[..., :3] * straight[..., 3:], straight[..., 3:]], 2)
+    if dtype != "f4":
+        samples = np.rint(samples * np.iinfo(dtype).max)
+    data = cases.tiff(samples.astype(dtype), "RGBA", extrasamples=["assocalpha"], compression="zlib")
+    return data, straight
+
+
+@pytest.mark.parametrize(
+    ("dtype", "format"),
+    [("u1", "png"), ("u2", "png"), ("u1", "webp"), ("u1", "jxl"), ("u2", "jxl"), ("f4", "jxl")],
+)
+def test_colours_multiplied_by_alpha_come_out_straight(dtype: str, format: str) -> None:
+    data, straight = associated(dtype)
+    file = formats.decode(data)
+    formats.check_format(file, format)
+    written = formats.encode(file, file.pages, format)
+    back = {"png": readers.png, "webp": readers.pillow, "jxl": readers.jxl}[format](written)
+    given = readers.tiff(data) if dtype == "f4" else tifffile.imread(io.BytesIO(data))
+    np.testing.assert_array_equal(back[..., 3], given[..., 3])
+    opaque = straight[..., 3] == 1
+    np.testing.assert_array_equal(back[opaque], given[opaque])
+    alpha, top = straight[1:, 1:, 3:], 1 if dtype == "f4" else np.iinfo(dtype).max
+    error = np.abs(back[1:, 1:, :3] / top - straight[1:, 1:, :3]) * alpha * top
+    assert error.max() < (1e-6 if dtype == "f4" else 1.6)
+    if dtype == "u1":
+        with Image.open(io.BytesIO(data)) as image:
+            seen = np.asarray(image.convert("RGBA")).astype(int)
+        np.testing.assert_allclose(back[1:, 1:].astype(int), seen[1:, 1:], atol=1)
+
+
+def test_a_heic_picture_with_colours_multiplied_by_alpha_comes_out_straight() -> None:
+    half = np.zeros((40, 48, 4), np.uint8)
+    half[..., 0], half[..., 3] = 128, 128
+    file = formats.decode(modern.heic(half, "RGBa"))
+    back = readers.png(formats.encode(file, file.pages, "png"))
+    np.testing.assert_allclose(back[20, 20].astype(int), [255, 0, 0, 128], atol=3)
+
+
+def test_colours_multiplied_by_alpha_stay_so_where_they_can() -> None:
+    data, _ = associated("u1")
+    file = formats.decode(data)
+    written = formats.encode(file, file.pages, "tiff")
+    assert readers.directory(written)[338] == (1,)
+    np.testing.assert_array_equal(tifffile.imread(io.BytesIO(written)), tifffile.imread(io.BytesIO(data)))
 
 
 def test_what_a_cloak_brings_below_0_in_jpeg_xl_becomes_0() -> None:

@@ -102,6 +102,20 @@ class Picture:
     def with_samples(self, samples: Samples) -> Picture:
         return replace(self, samples=samples)
 
+    @property
+    def straight(self) -> Picture:
+        """The picture with its colours not multiplied by alpha; integers are rounded, colours under alpha 0 stay."""
+        if not self.premultiplied:
+            return self
+        samples = self.samples.copy()
+        for rows in self._bands():
+            alpha, planes = self._alpha(rows), samples[rows, :, : self.colours]
+            if alpha is not None:
+                with np.errstate(invalid="ignore", over="ignore"):
+                    colours = np.divide(planes, alpha, out=planes.astype(np.float64), where=alpha > 0)
+                    planes[...] = np.rint(colours).clip(0, self.top) if self.integers else colours
+        return replace(self, samples=samples, premultiplied=False)
+
     def turned(self, orientation: int) -> Picture:
         """The picture as EXIF's orientation, 1 to 8, says that it is to be shown (EXIF 2.3, section 4.6.4)."""
         samples = self.samples.swapaxes(0, 1) if orientation > 4 else self.samples

@@ -20,6 +20,8 @@ WRITTEN = ("png", "jpeg", "webp", "tiff", "jxl", "avif", "exr")
 """Formats that can be asked for."""
 TURNED = ("jxl", "avif")
 """Formats that viewers do not turn as EXIF says."""
+ASSOCIATED = ("tiff", "exr")
+"""Formats that can hold colours that are multiplied by alpha."""
 NUMBERED = ("png", "jxl", "avif")
 """Formats that state colours by numbers, if they have no profile."""
 READ_ONLY = tuple(name for name in CODECS if name not in WRITTEN)
@@ -82,6 +84,8 @@ def encode(file: PictureFile, pages: Sequence[Picture], format: str = "", wanted
     about = file.about.kept(wanted.metadata, wanted.no_mining)
     if format in TURNED and file.format != format:
         pages, about = [page.turned(exif.orientation(about.exif)) for page in pages], about.upright
+    if format not in ASSOCIATED:
+        pages = [page.straight for page in pages]
     if format not in NUMBERED:
         about = about.with_profile(pages[0].model == "G")
     try:

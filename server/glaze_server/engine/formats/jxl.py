@@ -145,8 +145,6 @@ def check(pages: Sequence[Picture]) -> None:
         raise BadInput("format", "JPEG XL is written in gray and RGB, not in CMYK or Lab; choose TIFF.")
     if _sinks(pages[0]) and (pages[0].samples < 0).any():
         raise BadInput("format", "JPEG XL is not written with colours of 32 bits below 0; choose TIFF or OpenEXR.")
-    if pages[0].premultiplied:
-        raise BadInput("format", "JPEG XL is not written with colours multiplied by transparency; choose TIFF.")
 
 
 def encode(pages: Sequence[Picture], about: Metadata, file: PictureFile, wanted: Wanted) -> bytes:
