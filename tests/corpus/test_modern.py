@@ -121,6 +121,45 @@ def test_jpeg_xl_of_other_depths_is_widened(bits: int) -> None:
     assert file.narrow == (bits < 8)
 
 
+def with_resolution(container: str, resolution: int) -> bytes:
+    """A file of an author; resolution: in px per inch, 0 for one that says nothing."""
+    data, block = io.BytesIO(), Image.Exif()
+    block[315] = "Ann"
+    more: dict[str, Any] = {"dpi": (resolution, resolution)} if resolution else {}
+    Image.fromarray(RGB).save(data, container, exif=block, **more)
+    return data.getvalue()
+
+
+@pytest.mark.parametrize("container", ["PNG", "JPEG"])
+def test_the_resolution_goes_into_avif_and_on(container: str) -> None:
+    file = formats.decode(with_resolution(container, 300))
+    found = told(formats.encode(file, file.pages, "avif"))
+    assert found["IFD0:Artist"] == "Ann"
+    assert [found[f"IFD0:{name}Resolution"] for name in "XY"] == pytest.approx([300, 300], abs=0.1)
+    assert found["IFD0:ResolutionUnit"] == 2
+    file = formats.decode(formats.encode(file, file.pages, "avif"))
+    page = file.pages[0]
+    for format in ("", "tiff", "webp", "jxl"):  # cloaked again
+        found = told(formats.encode(file, [page.changed(np.full(page.seen.shape, 0.02, np.float32))], format))
+        assert [found[f"IFD0:{name}Resolution"] for name in "XY"] == pytest.approx([300, 300], abs=0.1)
+    assert readers.dpi(formats.encode(file, file.pages, "png")) == pytest.approx((300, 300), abs=0.1)
+
+
+def test_a_resolution_alone_goes_into_avif() -> None:
+    file = formats.decode(cases.png(RGB, 2, cases.DPI))
+    assert told(formats.encode(file, file.pages, "avif"))["IFD0:XResolution"] == pytest.approx(300, abs=0.1)
+
+
+def test_no_resolution_is_made_up_for_avif() -> None:
+    """With EXIF, which must have one, it is EXIF's own for what is not known."""
+    file = formats.decode(with_resolution("PNG", 0))
+    assert told(formats.encode(file, file.pages, "avif"))["IFD0:XResolution"] == 72
+    file = formats.decode(cases.png(RGB, 2, *cases.icc(profiles.RGB["p3"])))
+    written = formats.encode(file, file.pages, "avif")
+    assert "IFD0:XResolution" not in told(written)
+    assert readers.profile(written) == profiles.RGB["p3"]
+
+
 def test_white_of_deep_avif_is_white() -> None:
     white = np.full((40, 48, 3), 1023, np.uint16)
     file = formats.decode(modern.avif(white, 10, (1, 13)))

@@ -22,6 +22,12 @@ QUALITIES = (50, 60, 70, 78, 85, 90, 94, 97, 99)
 LEVELS = len(QUALITIES)
 FRESH = QUALITIES.index(97)
 """Of a picture from another format."""
+NAMES = {"icc": "icc-profile-data", "exif": "exif-data", "xmp": "xmp-data"}
+"""libvips' name of what is to be kept → of where it lies."""
+MILLIMETRES = 25.4
+"""Of an inch. libvips counts px by them, and writes EXIF's resolution from that count."""
+UNKNOWN = (72.0, 72.0)
+"""What EXIF says where the resolution is not known (EXIF 2.3, section 4.6.4, XResolution)."""
 
 
 def holds(data: bytes) -> bool:
@@ -44,7 +50,8 @@ def decode(data: bytes) -> PictureFile:
     profile = vips.profile(image)
     block, packet = (bytes(image.get(name)) if image.get_typeof(name) else b"" for name in ("exif-data", "xmp-data"))
     told = exif.upright(block.removeprefix(b"Exif\0\0"))
-    about = Metadata(profile=profile, exif=told, xmp=packet, numbers=None if profile else items.numbers(data))
+    numbers = None if profile else items.numbers(data)
+    about = Metadata(profile=profile, exif=told, xmp=packet, resolution=exif.resolution(told), numbers=numbers)
     picture = interpreted(found, vips.CHANNELS[image.bands], about.stated(image.bands < 3))
     return PictureFile(NAME, (picture,), about, data, lossy=True, own=(bits, block, packet))
 
@@ -74,12 +81,16 @@ def _base(data: bytes) -> int:
 
 
 def _packed(picture: Picture, about: Metadata, quality: int, bits: int) -> bytes:
+    block = exif.with_resolution(about.described, about.resolution)
+    across, down = (value / MILLIMETRES for value in exif.resolution(block) or UNKNOWN)
     image = pyvips.Image.new_from_array(picture.samples)
-    image = image.copy(interpretation="rgb16" if image.format == "ushort" else "srgb")
-    for name, block in (("icc-profile-data", about.profile), ("exif-data", about.described), ("xmp-data", about.xmp)):
-        if block:
-            image.set_type(pyvips.GValue.blob_type, name, (b"Exif\0\0" if name == "exif-data" else b"") + block)
-    keep = {"keep": "all" if about.profile or about.described or about.xmp else "none"}
+    interpretation = "rgb16" if image.format == "ushort" else "srgb"
+    image = image.copy(interpretation=interpretation, xres=across, yres=down)
+    told = {"icc": about.profile, "exif": block and b"Exif\0\0" + block, "xmp": about.xmp}
+    kept = [name for name, body in told.items() if body]
+    for name in kept:
+        image.set_type(pyvips.GValue.blob_type, NAMES[name], told[name])
+    keep = {"keep": "|".join(kept) or "none"}
     options = {"compression": "av1", "Q": quality, "bitdepth": bits, "effort": 3, "subsample_mode": "off", **keep}
     written: bytes = image.heifsave_buffer(**options)
     return written
