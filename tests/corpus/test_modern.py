@@ -273,11 +273,63 @@ def test_what_cannot_be_cloaked_is_refused(data: bytes, code: str) -> None:
 
 def test_what_jpeg_xl_cannot_hold_is_refused() -> None:
     gray = cases.png(painted("G", "u1"), 0, *cases.icc(profiles.GRAY["gamma"]))
-    for data, reason in ((cases.tiff(painted("CMYK", "u1"), "CMYK"), "CMYK"), (gray, "gray with a colour profile")):
+    cmyk = cases.tiff(painted("CMYK", "u1"), "CMYK")
+    odd = cases.tiff(RGB, "RGB", iccprofile=profiles.RGB["p3"][:200])
+    for data, reason in ((cmyk, "CMYK"), (gray, "gray with a colour profile"), (odd, "does not go into JPEG XL")):
         file = formats.decode(data)
-        with refusal("format") as caught:
-            formats.encode(file, file.pages, "jxl")
-        assert reason in caught.value.sentence
+        for act in (formats.check_format, lambda file, format: formats.encode(file, file.pages, format)):
+            with refusal("format") as caught:
+                act(file, "jxl")
+            assert reason in caught.value.sentence
+
+
+def clear_avif() -> bytes:
+    return bytes(imagecodecs.avif_encode(painted("RGBA", "u1"), 90, speed=8))
+
+
+def test_avif_with_transparency_is_refused_before_the_work_and_only_for_a_cloak() -> None:
+    file = formats.decode(clear_avif())
+    with refusal("format") as caught:
+        formats.check_format(file, "")
+    assert "transparency" in caught.value.sentence
+    assert formats.check_format(file, "png") == "png"
+    np.testing.assert_array_equal(readers.avif(formats.encode(file, file.pages)), readers.avif(clear_avif()))
+
+
+@pytest.mark.parametrize("format", ["webp", "avif"])
+@pytest.mark.parametrize("name", ["gamma", "linear"])
+def test_gray_keeps_its_curve_where_it_becomes_rgb(name: str, format: str) -> None:
+    gray = painted("G", "u1")
+    file = formats.decode(cases.png(gray, 0, *cases.icc(profiles.GRAY[name])))
+    formats.check_format(file, format)
+    written = formats.encode(file, file.pages, format)
+    assert told(written)["ICC-header:ColorSpaceData"] == "RGB "
+    with Image.open(io.BytesIO(written)) as image:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+        shown = ImageCms.profileToProfile(image.convert("RGB"), profile, ImageCms.createProfile("sRGB"))
+    assert shown is not None
+    wanted = profiles.srgb_of(gray.squeeze().astype(np.float32) / 255, profiles.GRAY[name], "gray") * 255
+    error = np.abs(np.asarray(shown).astype(float) - wanted)
+    if format == "webp":
+        assert error.max() < 2
+    else:  # which loses a little
+        assert error[gray[..., 0] > 40].mean() < 4
+
+
+def test_gray_avif_with_a_gray_profile_goes_on_with_one_of_rgb() -> None:
+    data = io.BytesIO()
+    Image.fromarray(painted("G", "u1")[..., 0]).save(data, "AVIF", icc_profile=profiles.GRAY["gamma"], quality=90)
+    file = formats.decode(data.getvalue())
+    page = file.pages[0]
+    for format in ("png", ""):
+        written = formats.encode(file, [page.changed(np.full(page.seen.shape, 0.02, np.float32))], format)
+        assert told(written)["ICC-header:ColorSpaceData"] == "RGB "
+
+
+def test_gray_with_a_damaged_profile_goes_into_webp_without() -> None:
+    spoilt = profiles.GRAY["gamma"][:132] + bytes(200)
+    file = formats.decode(cases.tiff(painted("G", "u1"), "G", iccprofile=spoilt))
+    assert readers.profile(formats.encode(file, file.pages, "webp")) == b""
 
 
 def test_a_heic_picture_is_turned_once() -> None:

@@ -81,6 +81,22 @@ def described(
     return _made(white, primaries, gray, gamma=gamma)
 
 
+@cache
+def coloured(profile: bytes) -> bytes:
+    """For a profile of gray one of RGB, whose grays have the same curve; others as they are. b"" for a damaged one."""
+    if profile[16:20] != b"GRAY":
+        return profile
+    steps = np.linspace(0, 1, STEPS, dtype=np.float32)[None, :, None]
+    try:
+        light = imagecodecs.cms_transform(
+            steps, profile, described(D65, (), 1.0, True), colorspace="gray", outcolorspace="gray", outdtype="f4"
+        )
+    except (imagecodecs.CmsError, ValueError):
+        return b""
+    curve = np.rint(np.asarray(light).ravel() * 65535).clip(0, 65535).astype(np.uint16)
+    return _made(D65, REC709, False, transferfunction=curve)
+
+
 def _made(white: tuple[float, float], primaries: tuple[tuple[float, float], ...], gray: bool, **curve: Any) -> bytes:
     if gray:
         return bytes(imagecodecs.cms_profile("gray", whitepoint=list(white), **curve))

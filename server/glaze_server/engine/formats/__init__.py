@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from types import ModuleType
 from typing import cast
 
 from glaze_plugin.errors import BadInput, GlazeError
+from glaze_server.engine import cicp
 from glaze_server.engine.formats import avif, exr, heic, jpeg, jxl, painting, photoshop, png, tiff, webp
-from glaze_server.engine.formats.file import Codec, PictureFile, Wanted, damaged
+from glaze_server.engine.formats.file import Codec, PictureFile, Wanted, damaged, same
 from glaze_server.engine.metadata import exif
 from glaze_server.engine.picture import Picture
 
@@ -22,6 +24,8 @@ TURNED = ("jxl", "avif")
 """Formats that viewers do not turn as EXIF says."""
 ASSOCIATED = ("tiff", "exr")
 """Formats that can hold colours that are multiplied by alpha."""
+COLOURED = ("webp", "avif")
+"""Formats that hold gray as RGB."""
 NUMBERED = ("png", "jxl", "avif")
 """Formats that state colours by numbers, if they have no profile."""
 READ_ONLY = tuple(name for name in CODECS if name not in WRITTEN)
@@ -52,7 +56,14 @@ def decode(data: bytes) -> PictureFile:
 
 
 def check_format(file: PictureFile, format: str) -> str:
-    """The format to write, "" meaning the file's own. Raises BadInput where it cannot hold the pictures."""
+    """The format to write, "" meaning the file's own. Raises BadInput where it cannot hold the cloaked pictures."""
+    format = _written(file, format)
+    if format != file.format or format == avif.NAME or (format == jxl.NAME and not file.lossy):
+        CODECS[format].check(file)
+    return format
+
+
+def _written(file: PictureFile, format: str) -> str:
     format = format or file.format
     if format in READ_ONLY:
         raise BadInput(
@@ -63,8 +74,6 @@ def check_format(file: PictureFile, format: str) -> str:
         raise BadInput("format", sentence)
     if len(file.pages) > 1 and format != "tiff":
         raise BadInput("format", f"{format.upper()} holds one picture, and this file holds {len(file.pages)}.")
-    if format != file.format or (format == jxl.NAME and not file.lossy):
-        CODECS[format].check(file.pages)
     return format
 
 
@@ -80,14 +89,18 @@ def levels(file: PictureFile, format: str) -> int:
 
 def encode(file: PictureFile, pages: Sequence[Picture], format: str = "", wanted: Wanted | None = None) -> bytes:
     """The bytes of `pages`, which are `file`'s with other samples, in a format that `check_format` allows."""
-    wanted, format = wanted or Wanted(), check_format(file, format)
+    wanted, format = wanted or Wanted(), _written(file, format)
+    if format != file.format or not same(pages, file):
+        check_format(file, format)
     about = file.about.kept(wanted.metadata, wanted.no_mining)
     if format in TURNED and file.format != format:
         pages, about = [page.turned(exif.orientation(about.exif)) for page in pages], about.upright
     if format not in ASSOCIATED:
         pages = [page.straight for page in pages]
     if format not in NUMBERED:
-        about = about.with_profile(pages[0].model == "G")
+        about = about.with_profile(pages[0].model == "G" and format not in COLOURED)
+    if pages[0].model == "G" and format in COLOURED:
+        about = replace(about, profile=cicp.coloured(about.profile))
     try:
         return CODECS[format].encode(pages, about, file, wanted)
     except (GlazeError, MemoryError):

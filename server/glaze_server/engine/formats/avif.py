@@ -12,6 +12,7 @@ import numpy as np
 import pyvips
 
 from glaze_plugin.errors import BadInput
+from glaze_server.engine import cicp
 from glaze_server.engine.formats import items, vips
 from glaze_server.engine.formats.file import PictureFile, Wanted, check_claim, coarsest, damaged, same
 from glaze_server.engine.metadata import Metadata, exif
@@ -47,7 +48,7 @@ def decode(data: bytes) -> PictureFile:
         raise damaged(NAME) from error
     if found.dtype == np.uint16:  # libvips puts them at the top of the 16 bits, and nothing below
         found |= found >> bits
-    profile = vips.profile(image)
+    profile = vips.profile(image) if image.bands < 3 else cicp.coloured(vips.profile(image))  # it makes RGB of gray
     block, packet = (bytes(image.get(name)) if image.get_typeof(name) else b"" for name in ("exif-data", "xmp-data"))
     told = exif.upright(block.removeprefix(b"Exif\0\0"))
     numbers = None if profile else items.numbers(data)
@@ -56,17 +57,17 @@ def decode(data: bytes) -> PictureFile:
     return PictureFile(NAME, (picture,), about, data, lossy=True, own=(bits, block, packet))
 
 
-def check(pages: Sequence[Picture]) -> None:
-    if pages[0].model not in ("G", "RGB", "BGR") or not pages[0].integers:
+def check(file: PictureFile) -> None:
+    if file.pages[0].model not in ("G", "RGB", "BGR") or not file.pages[0].integers:
         raise BadInput("format", "AVIF holds gray and RGB; choose TIFF.")
-    if pages[0].has_alpha:
+    if file.pages[0].has_alpha:
         raise BadInput("format", "AVIF would change the transparency; choose PNG or WebP.")
 
 
 def encode(pages: Sequence[Picture], about: Metadata, file: PictureFile, wanted: Wanted) -> bytes:
     if file.format == NAME and same(pages, file):
         return _blotted(file, about)
-    check(pages)
+    check(file)
     bits = file.own[0] if file.format == NAME else 8 if pages[0].samples.dtype == np.uint8 else 12
     own = file.format == NAME
     quality = QUALITIES[min(_base(file.data) + wanted.level, LEVELS - 1) if own else FRESH]

@@ -78,7 +78,7 @@ def _check_claim(data: bytes) -> None:
     check_claim(right - left + 1, bottom - top + 1, 16, NAME)
 
 
-def check(pages: Sequence[Picture]) -> None:
+def check(file: PictureFile) -> None:
     raise BadInput("format", "OpenEXR is written only for pictures that come as it; choose TIFF.")
 
 

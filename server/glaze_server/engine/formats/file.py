@@ -62,8 +62,8 @@ class Codec(Protocol):
     def decode(self, data: bytes) -> PictureFile:
         """Raises BadInput, or whatever its library raises for a damaged file."""
 
-    def check(self, pages: Sequence[Picture]) -> None:
-        """Raise BadInput where the format cannot hold such pictures."""
+    def check(self, file: PictureFile) -> None:
+        """Raise BadInput where the format cannot hold such pictures with such colours."""
 
     def encode(self, pages: Sequence[Picture], about: Metadata, file: PictureFile, wanted: Wanted) -> bytes:
         """The bytes of a file. about: what is told of it. file: where it came from, perhaps of another format."""

@@ -56,10 +56,10 @@ def decode(data: bytes) -> PictureFile:
     return PictureFile(NAME, (picture,), about, data)
 
 
-def check(pages: Sequence[Picture]) -> None:
+def check(file: PictureFile) -> None:
     raise BadInput("format", "HEIC pictures are only read; choose PNG.")
 
 
 def encode(pages: Sequence[Picture], about: Metadata, file: PictureFile, wanted: Wanted) -> bytes:
-    check(pages)
+    check(file)
     return b""

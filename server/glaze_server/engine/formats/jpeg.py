@@ -128,12 +128,12 @@ def _extended(extension: bytes) -> list[tuple[int, bytes]]:
     ]
 
 
-def check(pages: Sequence[Picture]) -> None:
-    if pages[0].samples.dtype != np.uint8:
+def check(file: PictureFile) -> None:
+    if file.pages[0].samples.dtype != np.uint8:
         raise BadInput("format", "JPEG cannot hold 16 bits a channel; choose PNG or TIFF.")
-    if pages[0].has_alpha:
+    if file.pages[0].has_alpha:
         raise BadInput("format", "JPEG cannot hold transparency; choose PNG, WebP or TIFF.")
-    if pages[0].model == "Lab":
+    if file.pages[0].model == "Lab":
         raise BadInput("format", "JPEG cannot hold Lab; choose TIFF.")
 
 

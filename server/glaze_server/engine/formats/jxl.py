@@ -139,12 +139,14 @@ def _colours(stream: bytes, samples: Samples) -> tuple[bytes, tuple[int, int] | 
     return bytes(told.get("ICCProfile", b"")), None
 
 
-def check(pages: Sequence[Picture]) -> None:
+def check(file: PictureFile) -> None:
     """For a file without loss."""
-    if pages[0].model not in ("G", "RGB", "BGR") or pages[0].samples.dtype.str[1:] not in TYPES:
+    if file.pages[0].model not in ("G", "RGB", "BGR") or file.pages[0].samples.dtype.str[1:] not in TYPES:
         raise BadInput("format", "JPEG XL is written in gray and RGB, not in CMYK or Lab; choose TIFF.")
-    if _sinks(pages[0]) and (pages[0].samples < 0).any():
+    if _sinks(file.pages[0]) and (file.pages[0].samples < 0).any():
         raise BadInput("format", "JPEG XL is not written with colours of 32 bits below 0; choose TIFF or OpenEXR.")
+    one = np.zeros_like(file.pages[0].samples[:1, :1])
+    _packed(replace(file.pages[0], samples=one), file.about, 0.0)  # libjxl does not take every profile
 
 
 def encode(pages: Sequence[Picture], about: Metadata, file: PictureFile, wanted: Wanted) -> bytes:
@@ -157,7 +159,7 @@ def encode(pages: Sequence[Picture], about: Metadata, file: PictureFile, wanted:
     if file.format == NAME and file.lossy:
         distance = DISTANCES[min(_base(file.data) + wanted.level, len(DISTANCES) - 1)]
         return _with_metadata(_packed(pages[0], about, distance), about)
-    check(file.pages)
+    check(file)
     risen = replace(pages[0], samples=_risen(pages[0].samples, file.pages[0]))
     return _with_metadata(_packed(risen, about, 0.0), about)
 

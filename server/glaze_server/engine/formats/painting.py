@@ -41,10 +41,10 @@ def decode(data: bytes) -> PictureFile:
     return replace(png.decode(merged), format=NAME, own=None)
 
 
-def check(pages: Sequence[Picture]) -> None:
+def check(file: PictureFile) -> None:
     raise BadInput("format", "KRA and ORA documents are only read; choose PNG.")
 
 
 def encode(pages: Sequence[Picture], about: Metadata, file: PictureFile, wanted: Wanted) -> bytes:
-    check(pages)
+    check(file)
     return b""

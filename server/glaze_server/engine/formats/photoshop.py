@@ -162,10 +162,10 @@ def _resources(block: bytes) -> Iterator[tuple[int, bytes]]:
         at = start + 4 + size + size % 2
 
 
-def check(pages: Sequence[Picture]) -> None:
+def check(file: PictureFile) -> None:
     raise BadInput("format", "Photoshop documents are only read; choose TIFF.")
 
 
 def encode(pages: Sequence[Picture], about: Metadata, file: PictureFile, wanted: Wanted) -> bytes:
-    check(pages)
+    check(file)
     return b""

@@ -133,8 +133,8 @@ def _resolution(body: bytes) -> tuple[float, float] | None:
     return across * INCH, down * INCH
 
 
-def check(pages: Sequence[Picture]) -> None:
-    if pages[0].model not in ("G", "RGB", "BGR") or not pages[0].integers:
+def check(file: PictureFile) -> None:
+    if file.pages[0].model not in ("G", "RGB", "BGR") or not file.pages[0].integers:
         raise BadInput("format", "PNG holds gray and RGB of 8 or 16 bits a channel; choose TIFF.")
 
 

@@ -230,7 +230,7 @@ def _about(page: Directory, shape: Layout) -> Metadata:
     )
 
 
-def check(pages: Sequence[Picture]) -> None:
+def check(file: PictureFile) -> None:
     """TIFF holds every picture."""
 
 

@@ -49,12 +49,12 @@ def decode(data: bytes) -> PictureFile:
     return PictureFile(NAME, (picture,), about, data, lossy=b"VP8L" not in found)
 
 
-def check(pages: Sequence[Picture]) -> None:
-    if pages[0].samples.dtype != np.uint8:
+def check(file: PictureFile) -> None:
+    if file.pages[0].samples.dtype != np.uint8:
         raise BadInput("format", "WEBP cannot hold 16 bits a channel; choose PNG or TIFF.")
-    if pages[0].model not in ("G", "RGB", "BGR"):
+    if file.pages[0].model not in ("G", "RGB", "BGR"):
         raise BadInput("format", "WEBP holds gray and RGB; choose TIFF.")
-    if max(pages[0].width, pages[0].height) > 16383:
+    if max(file.pages[0].width, file.pages[0].height) > 16383:
         raise BadInput("format", "WEBP holds 16383 px a side at most; choose PNG or TIFF.")
 
 
