@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import struct
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from PIL import Image
 
 from glaze_server.engine import formats
 from glaze_server.engine.formats import Wanted
-from tests.corpus import cases, modern
+from tests.corpus import cases, modern, readers
 
 KEPT = {
     "IFD0:Artist": "Ann Ångström",
@@ -155,6 +156,23 @@ def test_what_png_tells_in_its_texts_goes_along() -> None:
     assert (found["PNG:Author"], found["PNG:Title"]) == ("Ann", "A puddle")
     assert "PNG:Comment" not in found and "PNG:Software" not in found
     assert described(rewritten(data, Wanted(), True, "tiff"))["IFD0:Artist"] == "Ann"
+
+
+@pytest.mark.parametrize("mode", ["safe", "keep-all", "none"])
+def test_a_jfif_thumbnail_stays_behind_and_is_not_claimed(mode: str) -> None:
+    plain = io.BytesIO()
+    Image.new("RGB", (48, 40), (90, 120, 60)).save(plain, "JPEG", dpi=(300, 300), quality=90)
+    header = b"JFIF\0\1\2\1" + struct.pack(">HHBB", 300, 300, 8, 8) + b"\xaa" * 192
+    data = b"\xff\xd8\xff\xe0" + struct.pack(">H", len(header) + 2) + header + plain.getvalue()[20:]
+    assert described(data)["JFIF:ThumbnailWidth"] == 8
+    for changed in (False, True):
+        written = rewritten(data, Wanted(metadata=mode), changed)
+        found = described(written)
+        assert not {"JFIF:ThumbnailWidth", "JFIF:ThumbnailHeight", "JFIF:ThumbnailTIFF"} & found.keys()
+        assert "ExifTool:Warning" not in found
+        assert found["JFIF:XResolution"] == 300
+        assert b"\xaa" * 16 not in written
+        assert readers.pillow(written).shape == (40, 48, 3)
 
 
 def test_what_follows_the_picture_stays_behind() -> None:

@@ -246,7 +246,7 @@ def _averaged(plane: Values, down: int, across: int, rows: int, columns: int) ->
 def _with_metadata(data: bytes, own: Sequence[tuple[int, bytes]], about: Metadata, wanted: Wanted) -> bytes:
     """The file with its tables, frames and scans as they are, and what is told of it in front."""
     told: list[tuple[int, bytes]] = [
-        (APP0, body[:14]) for marker, body in own if marker == APP0 and body.startswith(b"JFIF\0")
+        (APP0, body[:12] + bytes(2)) for marker, body in own if marker == APP0 and body.startswith(b"JFIF\0")
     ][:1]
     if not own:
         told = (
