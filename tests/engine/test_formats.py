@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from glaze_server.engine import formats
+from glaze_server.engine.formats import file
 from tests.conftest import file_bytes
 from tests.engine.conftest import Piece, refusal
 
@@ -381,6 +382,19 @@ def test_a_huge_claim_is_refused_before_memory_is_taken(width: int, height: int)
         formats.decode(data)
     assert f"{width}×{height} px" in caught.value.sentence
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB; the claim is 10 GB
+
+
+@pytest.mark.parametrize("colours", ["rgb", "palette"])
+def test_the_pages_of_a_file_are_counted_together(monkeypatch: pytest.MonkeyPatch, colours: str) -> None:
+    pages = np.zeros((30, 300, 300, *([3] if colours == "rgb" else [])), np.uint8)
+    table = {"colormap": np.zeros((3, 256), np.uint16)} if colours == "palette" else {}
+    data = tiff(pages, photometric=colours, metadata=None, compression="zlib", **table)
+    monkeypatch.setattr(file, "free_memory", lambda: 7e6)  # 30 pages of 0.27 MB in RGB
+    with refusal("too_large") as caught:
+        formats.decode(data)
+    assert "30 pages" in caught.value.sentence
+    monkeypatch.setattr(file, "free_memory", lambda: 9e6)
+    assert len(formats.decode(data).pages) == 30
 
 
 DEEP = write_png16(random_samples(np.uint16, 3))

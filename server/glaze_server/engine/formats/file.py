@@ -75,12 +75,24 @@ def damaged(format: str) -> BadInput:
 
 def check_claim(width: int, height: int, bytes_per_pixel: float, format: str) -> None:
     """Refuse a size that a file's header claims, before memory is taken."""
-    if width < 1 or height < 1:
-        raise damaged(format)
-    size = f"{width}×{height} px"
-    if width > MAX_SIDE or height > MAX_SIDE or width * height > MAX_PIXELS:
-        raise BadInput("too_large", f"This picture is {size}, which is too large to cloak.")
-    check_memory(f"Reading this picture of {size}", COPIES * width * height * bytes_per_pixel)
+    check_claims([(width, height, bytes_per_pixel)], format)
+
+
+def check_claims(pages: Sequence[tuple[int, int, float]], format: str) -> None:
+    """The same for all pages together, which are read one after the other and then all lie in memory.
+
+    pages: width, height and bytes per pixel of each.
+    """
+    what = f"these {len(pages)} pages"
+    for width, height, _ in pages:
+        if width < 1 or height < 1:
+            raise damaged(format)
+        size = f"{width}×{height} px"
+        if width > MAX_SIDE or height > MAX_SIDE or width * height > MAX_PIXELS:
+            raise BadInput("too_large", f"This picture is {size}, which is too large to cloak.")
+        what = f"this picture of {size}" if len(pages) == 1 else what
+    sizes = [width * height * depth for width, height, depth in pages]
+    check_memory(f"Reading {what}", sum(sizes) + (COPIES - 1) * max(sizes))
 
 
 def check_memory(what: str, need: float) -> None:

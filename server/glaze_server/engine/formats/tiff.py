@@ -19,7 +19,7 @@ from tifffile import COMPRESSION, PHOTOMETRIC, TiffPage
 from glaze_plugin.errors import BadInput
 from glaze_server.engine.formats import directories
 from glaze_server.engine.formats.directories import Directory, Layout, Tag
-from glaze_server.engine.formats.file import PictureFile, Wanted, check_claim, damaged, same, unchanged
+from glaze_server.engine.formats.file import PictureFile, Wanted, check_claims, damaged, same, unchanged
 from glaze_server.engine.metadata import KEEP_ALL, Metadata, exif, iptc, xmp
 from glaze_server.engine.picture import Picture, Samples, interpreted
 
@@ -99,8 +99,7 @@ def decode(data: bytes) -> PictureFile:
         raise damaged(NAME)
     shape, tree = found
     pictures = [number for number, page in enumerate(tree) if not _reduced(page, shape)] or [0]
-    for number in pictures:
-        _check_claim(tree[number], shape)
+    check_claims([_claim(tree[number], shape) for number in pictures], NAME)
     try:
         with tifffile.TiffFile(io.BytesIO(data)) as tiff:
             read = [_read(tiff.pages[number], len(data), tree[number]) for number in pictures]  # type: ignore[arg-type]
@@ -124,11 +123,13 @@ def _reduced(page: Directory, shape: Layout) -> bool:
     return any(tag.number == REDUCED and directories.numbers(tag, shape)[0] & 1 for tag in page)
 
 
-def _check_claim(page: Directory, shape: Layout) -> None:
+def _claim(page: Directory, shape: Layout) -> tuple[int, int, float]:
+    """Width, height, and bytes that a pixel will take."""
     first = {tag.number: values for tag in page if (values := directories.numbers(tag, shape))}
     bits = first.get(258, (1,))
     depth = max(bits) * max(first.get(277, (1,))[0], len(bits)) / 8
-    check_claim(first.get(256, (0,))[0], first.get(257, (0,))[0], max(1.0, depth), NAME)
+    least = 3.0 if first.get(262, (0,))[0] == PHOTOMETRIC.PALETTE else 1.0
+    return first.get(256, (0,))[0], first.get(257, (0,))[0], max(least, depth)
 
 
 def _read(page: TiffPage, size: int, tags: Directory) -> tuple[Picture, Page]:
