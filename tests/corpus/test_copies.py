@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import tifffile
 from PIL import Image
 
 from glaze_server.engine.formats import Wanted
@@ -40,6 +41,17 @@ def webp(block: bytes) -> bytes:
     data = io.BytesIO()
     Image.fromarray(RGB).save(data, "WEBP", lossless=True, exif=b"Exif\0\0" + block)
     return data.getvalue()
+
+
+def tiff(note: bytes) -> bytes:
+    """With a camera maker's note in the directory 34665."""
+    data = io.BytesIO()
+    tifffile.imwrite(data, RGB, photometric="rgb", byteorder="<", extratags=[(34665, 4, 1, 8, True)])
+    made = bytearray(data.getvalue())
+    start = len(made) + len(made) % 2
+    struct.pack_into("<I", made, made.index(struct.pack("<HHI", 34665, 4, 1)) + 8, start)
+    inside = exif.write("<", [exif.Entry(37500, 7, len(note), note)])[8:]
+    return bytes(made).ljust(start, b"\0") + _shifted(inside, start - 8)
 
 
 def block(*entries: exif.Entry, inside: tuple[exif.Entry, ...] = (), following: tuple[exif.Entry, ...] = ()) -> bytes:
@@ -128,6 +140,7 @@ FILES: dict[str, Callable[[bytes], bytes]] = {
     "webp-maker-note": lambda one: webp(with_note(one)),
     "webp-first-byte-changed": lambda one: webp(with_note(b"\0" + one[1:])),
     "webp-strips": lambda one: webp(strips(one)),
+    "tiff-maker-note": lambda one: tiff(olympus(one)),
     "jpeg-iptc-preview": lambda one: jpeg(
         (
             0xED,

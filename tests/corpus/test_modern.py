@@ -18,6 +18,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from glaze_server.engine import cicp, formats
 from glaze_server.engine.formats import Wanted
+from glaze_server.engine.metadata import exif as exif_module
 from tests.corpus import cases, modern, profiles, readers
 from tests.corpus.cases import painted
 from tests.corpus.test_metadata import exiftool
@@ -102,6 +103,12 @@ def test_a_picture_is_turned_where_viewers_do_not_look_at_exif(format: str, orie
     again = formats.decode(written)  # and on into a format that is turned by EXIF
     with Image.open(io.BytesIO(formats.encode(again, again.pages, "png"))) as image:
         assert np.abs(np.asarray(ImageOps.exif_transpose(image)).astype(int) - upright).mean() < 3
+
+
+def test_an_orientation_of_four_bytes_counts_too() -> None:
+    block = exif_module.write(">", [exif_module.Entry(274, 4, 1, struct.pack(">I", 6))])
+    assert exif_module.orientation(block) == 6
+    assert exif_module.orientation(exif_module.upright(block)) == 1
 
 
 def turned(orientation: int) -> Image.Exif:
@@ -434,3 +441,18 @@ def test_what_a_cloak_brings_below_0_in_jpeg_xl_becomes_0() -> None:
     back = readers.jxl(formats.encode(file, [replace(file.pages[0], samples=below)]))
     assert not back[0].any()
     np.testing.assert_array_equal(back[1:], samples[1:])
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_the_wish_goes_into_an_avif_or_is_refused(changed: bool) -> None:
+    data = modern.avif(RGB, 8, modern.P3)
+    file = formats.decode(data)
+    samples = file.pages[0].samples.copy()
+    samples[8:16, 8:16] ^= np.uint8(8 * changed)
+    pages = [file.pages[0].with_samples(samples)]
+    if changed:
+        assert "DataMining" in str(told(formats.encode(file, pages, "", Wanted(no_mining=True))))
+    else:
+        with refusal("format"):
+            formats.encode(file, pages, "", Wanted(no_mining=True))
+        assert formats.encode(file, pages) == data

@@ -98,10 +98,15 @@ def _packed(picture: Picture, about: Metadata, quality: int, bits: int) -> bytes
 
 
 def _blotted(file: PictureFile, about: Metadata) -> bytes:
-    """The file with what stays behind overwritten at its place."""
+    """The file with what stays behind overwritten at its place. Raises BadInput where something must be added."""
     data, (_, block, packet) = file.data, file.own
-    blocks = {block.removeprefix(b"Exif\0\0"): exif.write(*exif.read(about.exif)[:2]), packet: about.xmp}
-    for old, new in blocks.items():
+    for old, new, filling in ((block.removeprefix(b"Exif\0\0"), about.exif, b"\0"), (packet, about.xmp, b" ")):
+        if len(new) > len(old):
+            raise BadInput(
+                "format",
+                "This AVIF picture stays as it is, and what it says cannot be added to then.",
+                "Cloak it, or choose another format.",
+            )
         if old and old != new:
-            data = data.replace(old, new[: len(old)].ljust(len(old), b" " if old is packet else b"\0"))
+            data = data.replace(old, new.ljust(len(old), filling))
     return data

@@ -357,8 +357,15 @@ def _kept(page: Directory, wanted: Wanted) -> list[Tag]:
         if tag.number in STRUCTURE or tag.number in (XMP, IPTC):
             continue
         if tag.number in names or (wanted.metadata == KEEP_ALL and tag.number not in COPIES):
-            kept.append(tag)
+            kept.append(_without_jpegs(tag))
     return [*kept, *_blocks(blocks)]
+
+
+def _without_jpegs(tag: Tag) -> Tag:
+    """What camera makers add may hold a preview."""
+    if tag.inside is None:
+        return replace(tag, value=exif.without_jpegs(tag.value))
+    return replace(tag, inside=tuple(map(_without_jpegs, tag.inside)))
 
 
 def _blocks(about: Metadata) -> list[Tag]:

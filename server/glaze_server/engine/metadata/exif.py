@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 129: 1}
@@ -19,6 +19,8 @@ SHARING = 2
 
 DESCRIPTION, ARTIST, COPYRIGHT, TITLE = 270, 315, 33432, 269
 ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 274, 282, 283, 296
+NUMBERS = {3: "H", 4: "I", 13: "I"}
+"""Types of whole numbers → as `struct` calls them."""
 LOOKS = (ORIENTATION, X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT)
 """Without these the picture would not be shown as it was."""
 AUTHOR = (TITLE, DESCRIPTION, ARTIST, COPYRIGHT, 40091, 40093, 40094, 40095)
@@ -145,11 +147,21 @@ def without_copies(block: bytes) -> bytes:
         struct.pack_into(order + "I", changed, link, 0)
     first = {entry.tag: entry for entry in entries}
     places = (*_copies(block, order, rows), *_pixels(block, order, following, first), *_jpegs(block))
+    return _blotted(changed, places)
+
+
+def without_jpegs(data: bytes) -> bytes:
+    """The data with every JPEG file in it blotted out."""
+    return _blotted(bytearray(data), _jpegs(data))
+
+
+def _blotted(data: bytearray, places: Iterable[tuple[int, int]]) -> bytes:
+    """places: offsets and numbers of bytes; they may overlap."""
     end = 0
     for start, stop in sorted((start, start + length) for start, length in places):
         start, end = max(start, end), max(stop, end)
-        changed[start:end] = bytes(end - start)
-    return bytes(changed)
+        data[start:end] = bytes(end - start)
+    return bytes(data)
 
 
 def _copies(block: bytes, order: str, rows: range) -> Iterator[tuple[int, int]]:
@@ -179,7 +191,7 @@ def _pixels(block: bytes, order: str, following: int, first: dict[int, Entry]) -
 
 def _numbers(entry: Entry | None, order: str) -> tuple[int, ...]:
     """The values of an entry of whole numbers; none of another, or of too many."""
-    letter = {3: "H", 4: "I", 13: "I"}.get(entry.type) if entry and entry.count <= MOST_NUMBERS else None
+    letter = NUMBERS.get(entry.type) if entry and entry.count <= MOST_NUMBERS else None
     return struct.unpack(f"{order}{entry.count}{letter}", entry.value) if entry and letter else ()
 
 
@@ -246,8 +258,7 @@ def with_resolution(block: bytes, resolution: tuple[float, float] | None) -> byt
 def orientation(block: bytes) -> int:
     """How the samples are to be turned, 1 to 8 (EXIF 2.3, section 4.6.4); 1 where nothing is said."""
     order, entries, _ = read(block)
-    found = [entry for entry in entries if entry.tag == ORIENTATION and entry.type == 3]
-    number = int(struct.unpack(order + "H", found[0].value[:2])[0]) if found else 1
+    (number, *_) = (*_numbers(next((one for one in entries if one.tag == ORIENTATION), None), order), 1)
     return number if 1 <= number <= 8 else 1
 
 
@@ -256,6 +267,7 @@ def upright(block: bytes) -> bytes:
     order, entries, _ = read(block)
     changed = bytearray(block)
     for at in _rows(block, order)[0] if entries else ():
-        if changed[at : at + 4] == struct.pack(order + "HH", ORIENTATION, 3):
-            struct.pack_into(order + "H", changed, at + 8, 1)
+        tag, kind, count = struct.unpack_from(order + "HHI", block, at)
+        if tag == ORIENTATION and kind in NUMBERS and count == 1:
+            struct.pack_into(order + NUMBERS[kind], changed, at + 8, 1)
     return bytes(changed)
