@@ -43,13 +43,18 @@ def webp(block: bytes) -> bytes:
     return data.getvalue()
 
 
+STAND_IN = 65000
+"""For the tag 34665, which tifffile does not write."""
+
+
 def tiff(note: bytes) -> bytes:
     """With a camera maker's note in the directory 34665."""
     data = io.BytesIO()
-    tifffile.imwrite(data, RGB, photometric="rgb", byteorder="<", extratags=[(34665, 4, 1, 8, True)])
+    tifffile.imwrite(data, RGB, photometric="rgb", byteorder="<", extratags=[(STAND_IN, 4, 1, 8, True)])
     made = bytearray(data.getvalue())
     start = len(made) + len(made) % 2
-    struct.pack_into("<I", made, made.index(struct.pack("<HHI", 34665, 4, 1)) + 8, start)
+    place = made.index(struct.pack("<HHI", STAND_IN, 4, 1))
+    struct.pack_into("<HHII", made, place, 34665, 4, 1, start)
     inside = exif.write("<", [exif.Entry(37500, 7, len(note), note)])[8:]
     return bytes(made).ljust(start, b"\0") + _shifted(inside, start - 8)
 

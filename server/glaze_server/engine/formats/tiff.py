@@ -362,10 +362,10 @@ def _kept(page: Directory, wanted: Wanted) -> list[Tag]:
 
 
 def _without_jpegs(tag: Tag) -> Tag:
-    """What camera makers add may hold a preview."""
-    if tag.inside is None:
-        return replace(tag, value=exif.without_jpegs(tag.value))
-    return replace(tag, inside=tuple(map(_without_jpegs, tag.inside)))
+    """The tag, or where there is a preview in it, as what camera makers add may have one, another one to be added."""
+    inside = tag.inside and tuple(map(_without_jpegs, tag.inside))
+    without = replace(tag, value=exif.without_jpegs(tag.value), inside=inside)
+    return tag if without == tag else _added(without)
 
 
 def _blocks(about: Metadata) -> list[Tag]:
