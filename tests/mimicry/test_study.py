@@ -136,7 +136,7 @@ def test_shares_mix_clean_and_cloaked_and_controls_keep_to_the_budget(
 class Learner:
     """A generator that only notes what it is to learn from, and how."""
 
-    name, side = "learner", 64
+    name, side, identity = "learner", 64, "none"
 
     def __init__(self) -> None:
         self.seen: list[tuple[Tensor, FineTuning]] = []
