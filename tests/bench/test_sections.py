@@ -17,4 +17,5 @@ def test_a_section_is_replaced_in_its_place(page: str) -> None:
 
 def test_a_new_section_goes_to_the_end() -> None:
     assert kept("# A\n") == ""
-    assert placed("# A\n\n", NEW) == f"# A\n\n{NEW}"
+    for page in ("# A\n\n", "# A\n"):
+        assert placed(page, NEW) == f"# A\n\n{NEW}"
