@@ -8,7 +8,7 @@ HEADING = "## Mimicry"
 def placed(page: str, made: str) -> str:
     """The page with its section on mimicry replaced by `made`, or with that at its end."""
     old = kept(page)
-    return page.replace(old, made) if old else f"{page.rstrip()}\n\n{made}"
+    return page.replace(old, made) if old else f"{page.rstrip()}\n\n{made}".lstrip()
 
 
 def kept(page: str) -> str:

@@ -19,3 +19,4 @@ def test_a_new_section_goes_to_the_end() -> None:
     assert kept("# A\n") == ""
     for page in ("# A\n\n", "# A\n"):
         assert placed(page, NEW) == f"# A\n\n{NEW}"
+    assert placed("", NEW) == NEW
