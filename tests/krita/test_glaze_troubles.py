@@ -110,6 +110,17 @@ def test_cancel_while_the_result_comes_in(krita: Krita, client: Client) -> None:
     assert krita.pixels(GLAZED, BOX) == flipped(before, LAYOUT)
 
 
+def test_nothing_steps_within_a_step(krita: Krita) -> None:
+    """Krita handles events, a click among them, while a layer's colours are converted to be sent."""
+    within, after = krita.run(
+        "from glaze_krita.session import Session\nsession, steps = Session(), []\n"
+        "session.wake = lambda: None\nsession.client.step = lambda: steps.append('step')\n"
+        "def convert():\n    session.do(lambda: None)\n    session.step()\n    return list(steps)\n"
+        "within = session.do(convert)\nsession.close()\n(within, steps)"
+    )
+    assert (within, after) == ([], ["step"])
+
+
 def test_the_layer_is_deleted(krita: Krita, held: Path, client: Client) -> None:
     begin(krita)
     act(krita, "remove_layer")
