@@ -106,4 +106,4 @@ def _lines(*arguments: str) -> Iterator[dict[str, Any]]:
             yield line
         last = child.stderr.read().strip().splitlines()
     if child.returncode not in (0, 1) or (child.returncode == 1 and last and arguments[0] != "verify"):
-        raise GlazeError("models", f"The server's part of it stopped: {last[-1] if last else child.returncode}.")
+        raise GlazeError("models", f"`glaze models {arguments[0]}` stopped: {last[-1] if last else child.returncode}.")

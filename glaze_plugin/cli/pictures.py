@@ -62,10 +62,10 @@ def writable(path: Path) -> Iterator[Path]:
     """
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        beside.touch()
+        beside.touch(0o600 if path.exists() else 0o666)
+        yield beside
         if path.exists():
             shutil.copymode(path, beside)
-        yield beside
         beside.replace(path)
     except OSError as error:
         raise BadInput("unwritable", f"{path} cannot be written: {error.strerror}.") from None

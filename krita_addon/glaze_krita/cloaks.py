@@ -145,8 +145,12 @@ class Cloak(QtCore.QObject):
         self.changed.emit()
 
     def _finish(self):
-        if self.state != "inserting":
-            return
+        """The result has come; it may have been cancelled since."""
+        if self.state == "inserting":
+            self._complete()
+
+    def _complete(self):
+        """Do what it was fetched for."""
         if not tree.is_open(self.document) or tree.find(self.document, self.layer_id) is None:
             self._end("discarded", tr("The layer was deleted, so its cloak was dropped."))
             return

@@ -116,9 +116,7 @@ class Export(Cloak):
     def look_around(self):
         """Nothing that happens to the document matters."""
 
-    def _finish(self):
-        if self.state != "inserting":
-            return
+    def _complete(self):
         try:
             self._save(self.insertion.layer())
         except (GlazeError, OSError):

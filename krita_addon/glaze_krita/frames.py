@@ -122,9 +122,7 @@ class Frames(Cloak):
         if self.state in OPEN:
             self.begin()
 
-    def _finish(self):
-        if self.state != "inserting":
-            return
+    def _complete(self):
         try:
             self.insertion.layer()
         except GlazeError as error:

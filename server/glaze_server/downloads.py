@@ -222,4 +222,5 @@ def known() -> list[dict[str, Any]]:
             "gated": one.get("gated", False),
         }
         for one in facts()
+        if one["family"]
     ]

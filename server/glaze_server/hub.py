@@ -17,16 +17,16 @@ from glaze_plugin import places
 from glaze_plugin.errors import BadInput, GlazeError, described
 from glaze_server.download import Say, pull
 from glaze_server.engine import pulled
-from glaze_server.engine.catalogue import MODELS, OTHERS, Model, find_any
+from glaze_server.engine.catalogue import MODELS, OTHERS, find_any
 from glaze_server.engine.stock import DEFAULT, folder, own, weights_file
 
 
-def facts(*others: Model) -> Iterator[dict[str, Any]]:
-    """What an artist may want to know of each encoder and of others, the own ones last.
+def facts() -> Iterator[dict[str, Any]]:
+    """What an artist may want to know of each encoder and of CLIP, the own ones last.
 
     size: bytes to download, or null. family: "" for what is no encoder.
     """
-    for one in (*MODELS.values(), *others):
+    for one in (MODELS | OTHERS).values():
         path = weights_file(one)
         yield {
             "name": one.name,
@@ -64,7 +64,7 @@ def remove(name: str, say: Say) -> None:
     """Delete what was downloaded of an encoder, finished or not. Raises BadInput where that is nothing."""
     one = find_any(name)
     here, incoming = folder(one), places.models() / ".incoming" / name
-    downloaded = [path for path in (here if pulled.read(here) else None, incoming) if path and path.exists()]
+    downloaded = [here] * bool(pulled.read(here)) + [incoming] * incoming.exists()
     if not downloaded:
         path = weights_file(one)
         if path and one.name not in DEFAULT:
@@ -84,18 +84,14 @@ def main(arguments: list[str] | None = None) -> int:
 
     try:
         if action == "list":
-            for fact in facts(*OTHERS.values()):
+            for fact in facts():
                 say({"model": fact})
         elif action == "pull":
             for name in names:
                 pull(find_any(name), say)
         elif action == "verify":
-            fetched = [
-                one.name
-                for one in (*MODELS.values(), *OTHERS.values())
-                if one.name not in DEFAULT and weights_file(one)
-            ]
-            found = names or fetched
+            there = [name for name, one in (MODELS | OTHERS).items() if name not in DEFAULT and weights_file(one)]
+            found = names or there
             same = [verify(name, say) for name in found]
             return 0 if all(same) else 1
         elif action == "remove":

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from glaze_server.engine.formats.file import MAX_PAGES
+from glaze_server.engine.metadata import exif
 
-SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8, 129: 1}
+SIZES = exif.SIZES | {16: 8, 17: 8, 18: 8}
 """Type → bytes of one value."""
 SUB_DIRECTORIES = (34665, 34853, 40965)
 """EXIF, GPS, interoperability: their value is the offset of a directory."""
