@@ -1,15 +1,17 @@
-"""How much larger a file of flat art becomes: `.venv/bin/python -m bench.growth [--side 384]`.
+"""How much larger a file of flat art becomes: `.venv/bin/python -m bench.growth [--side 384] [--pictures FILE …]`.
 
-Two pictures that are painted here, a drawing in flat cels with ink lines and a sky of one gradient, go as files of each
-format through the whole engine at preview quality, with the embedded encoder and one style. A figure is the size of the
-cloaked file as a multiple of the size of the file that came in.
+Pictures go as files of each format through the whole engine with the embedded encoder and one style: those that are
+named, or two that are painted here, a drawing in flat cels with ink lines and a sky of one gradient. A figure is the
+size of the cloaked file as a multiple of the size of the file that came in, beside that with the finest grain.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
+from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import imagecodecs
 import numpy as np
@@ -17,7 +19,8 @@ from PIL import Image, ImageDraw
 
 from glaze_plugin.errors import BadInput
 from glaze_plugin.raster import RasterFormat
-from glaze_server.engine import tasks
+from glaze_server.engine import cloaking, tasks
+from glaze_server.engine.grain import FINE
 from glaze_server.engine.source import Input
 
 FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -78,33 +81,47 @@ def packed(image: Image.Image, container: str, options: dict[str, Any]) -> bytes
     return data.getvalue()
 
 
-def growth(data: bytes) -> tuple[float, float]:
+def flattened(path: Path, side: int) -> Image.Image:
+    """A picture over white, its longer side at most `side` px."""
+    image = Image.open(path).convert("RGBA")
+    white = Image.new("RGBA", image.size, "white")
+    white.alpha_composite(image)
+    white.thumbnail((side, side), Image.Resampling.LANCZOS)
+    return white.convert("RGB")
+
+
+def growth(data: bytes, quality: str) -> tuple[float, float]:
     """The cloaked file's size as a multiple, and the targeted shift by the embedded encoder."""
-    settings = {"quality": "preview", "encoders": ["embedded"], "style": "impasto", "painter": "embedded"}
+    settings = {"quality": quality, "encoders": ["embedded"], "style": "impasto", "painter": "embedded"}
     report = tasks.run("protect", {"picture": Input(data)}, settings, Silent()).report
     return float(report["growth"]), float(report["targeted_shift"]["embedded"])
 
 
+def cells(data: bytes, quality: str) -> str:
+    """One picture's part of a row."""
+    try:
+        times, shift = growth(data, quality)
+        with mock.patch.multiple(cloaking, GRAINS=(FINE,), MEDIUM=FINE):
+            finest, most = growth(data, quality)
+    except BadInput as refused:
+        return f"{len(data)} | – | {refused.code} | – | –"
+    return f"{len(data)} | {times:.2f} | {shift:.3f} | {finest:.2f} | {most:.3f}"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--side", type=int, default=384, help="px of each picture")
+    parser.add_argument("--side", type=int, default=384, help="px of each picture's longer side")
+    parser.add_argument("--quality", default="preview")
+    parser.add_argument("--pictures", type=Path, nargs="*", default=[])
     parser.add_argument("formats", nargs="*", help="names of FORMATS; all if none is given")
     options = parser.parse_args()
-    side, wanted = options.side, options.formats or list(FORMATS)
-    print(f"| format, {side} px | " + " | ".join(f"{name}: bytes | times | shift" for name in ("cels", "sky")) + " |")
-    print("| --- |" + " ---: | ---: | ---: |" * 2)
-    for name in wanted:
-        container, how = FORMATS[name]
-        cells = []
-        for image in (cels(side), sky(side)):
-            data = packed(image, container, how)
-            try:
-                times, shift = growth(data)
-            except BadInput as refused:
-                cells.append(f"{len(data)} | – | {refused.code}")
-                continue
-            cells.append(f"{len(data)} | {times:.2f} | {shift:.3f}")
-        print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+    side = options.side
+    images = {path.name: flattened(path, side) for path in options.pictures} or {"cels": cels(side), "sky": sky(side)}
+    print("| picture | format | bytes | times | shift | finest grain: times | shift |")
+    print("| --- | --- |" + " ---: |" * 5)
+    for picture, image in images.items():
+        for name in options.formats or FORMATS:
+            print(f"| {picture} | {name} | {cells(packed(image, *FORMATS[name]), options.quality)} |", flush=True)
     return 0
 
 

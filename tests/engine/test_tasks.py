@@ -511,3 +511,12 @@ def test_this_machines_abilities_are_told() -> None:
 def test_a_budget_that_holds_no_cloak_is_said_instead_of_success(picture: Image.Image) -> None:
     with refusal("no_room"):
         protect(picture, strength=0.01)
+
+
+def test_a_file_that_cannot_be_written_is_refused_before_any_work(picture: Image.Image) -> None:
+    author = Image.Exif()
+    author[0x8298] = "Ann " * 20_000
+    reporter = Recorder()
+    with refusal("format"):
+        protect(file_bytes(picture, exif=author.tobytes()), reporter, format="jpeg")
+    assert not reporter.stages

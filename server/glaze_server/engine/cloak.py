@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from glaze_plugin.errors import GlazeError
-from glaze_server.engine import tiles
+from glaze_server.engine import grain, tiles
 from glaze_server.engine.budget import Budget
 from glaze_server.engine.checkpoint import Checkpoint
 from glaze_server.engine.device import Compute
@@ -46,17 +46,19 @@ class Subject:
 
     colour: (1, 1 or 3, H, W). opacity: (1, 1, H, W) or None. target: (1, 3, H, W), Ω(x, T).
     room: (1, 1, H, W), the largest |δ| that each pixel may take; 0 where the cloak must not reach.
+    shared: (1, 1, H, W), where pixels share δ with their cell (`grain`); None for nowhere.
     """
 
     colour: Tensor
     opacity: Tensor | None
     target: Tensor
     room: Tensor
+    shared: Tensor | None = None
 
     def to(self, device: str) -> Subject:
         """The same on another device."""
-        opacity = None if self.opacity is None else self.opacity.to(device)
-        return Subject(self.colour.to(device), opacity, self.target.to(device), self.room.to(device))
+        opacity, shared = (None if planes is None else planes.to(device) for planes in (self.opacity, self.shared))
+        return Subject(self.colour.to(device), opacity, self.target.to(device), self.room.to(device), shared)
 
     def seen(self, delta: Tensor, background: tuple[float, float] = WHITE) -> Tensor:
         """What a viewer sees, (1, 3, H, W). background: one of BACKGROUNDS."""
@@ -177,6 +179,7 @@ def optimise(
             slope += weight * pull
         if deck.reached and restraints.held:
             break
+        slope = grain.mean(slope, subject.room, subject.shared)
         velocity = MOMENTUM * velocity + slope / slope.abs().mean().clamp_min(1e-20)
         rate = 0.5 * (1 + math.cos(math.pi * iteration / quality.iterations))
         delta -= length * rate * velocity.sign()

@@ -19,10 +19,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from glaze_plugin.errors import BadInput
-from glaze_server.engine import jnd, pixels
+from glaze_server.engine import grain, jnd, pixels
 from glaze_server.engine.cloak import Subject
 from glaze_server.engine.formats import vips
 from glaze_server.engine.formats.file import check_memory
+from glaze_server.engine.grain import Grain
 from glaze_server.engine.looking import WINDOW, WINDOWS, Place
 from glaze_server.engine.picture import Picture
 from glaze_server.engine.pixels import MIN_SIDE, over
@@ -127,15 +128,19 @@ class Page:
         """The same of another picture of the page's size."""
         return self._shrunk(lambda place: self.seen_of(picture, place)).clamp(0, 1)
 
-    def subject(self, target: Tensor) -> Subject:
-        """What the loop works on. target: (1, 3, h, w)."""
-        colour, opacity = self.subject_planes
-        room = self.strength * jnd.room(self.small, opacity)
+    def subject(self, target: Tensor, of: Grain) -> Subject:
+        """What the loop works on. target: (1, 3, h, w). of: δ's grain."""
+        shared = of.shared(self.small)
+        return Subject(*self.subject_planes, target, grain.least(self._small_room, shared), shared)
+
+    @cached_property
+    def _small_room(self) -> Tensor:
+        room = self.strength * jnd.room(self.small, self.subject_planes[1])
         if self.mask:
             room = room * self._shrunk(self._masked).clamp(0, 1)
         room[..., self.picture.height :, :] = 0  # what is mirrored is not cloaked
         room[..., self.picture.width :] = 0
-        return Subject(colour, opacity, target, room)
+        return room
 
     # At its own size
 
@@ -159,11 +164,23 @@ class Page:
         grid = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1)[None]
         return F.grid_sample(picture, grid, "bicubic", "border", align_corners=False)
 
-    def delta(self, small: Tensor, place: Place) -> Tensor:
-        """δ there, (1, C, h, w), within the room of each pixel, from that at the size of training."""
+    def delta(self, small: Tensor, place: Place, step: float = 0) -> Tensor:
+        """δ there, (1, C, h, w), within the room of each pixel, from that at the size of training.
+
+        step: of which it takes multiples alone, 0 for whatever it is.
+        """
         delta = self.enlarged(small, place)
-        if not self.large:
+        if not self.large and not step:
             return delta
+        room = self._room(place)
+        if self.large:
+            delta = torch.minimum(torch.maximum(delta, -room), room)
+        return grain.stepped(delta, room, step) if step else delta
+
+    def _room(self, place: Place) -> Tensor:
+        """The largest |δ| of each pixel there, (1, 1, h, w)."""
+        if not self.large:
+            return self._small_room[(..., *place)]
         rows, columns = (
             slice(max(0, part.start - ROOM_HALO), min(side, part.stop + ROOM_HALO))
             for part, side in zip(place, self.size, strict=True)
@@ -172,8 +189,7 @@ class Page:
         opacity = pixels.alpha(_cut(self.picture, around))
         room = self.strength * jnd.room(self.seen(around), opacity) * self._masked(around)
         room = room[..., place[0].start - rows.start :, place[1].start - columns.start :]
-        room = room[..., : delta.shape[-2], : delta.shape[-1]]
-        return torch.minimum(torch.maximum(delta, -room), room)
+        return room[..., : place[0].stop - place[0].start, : place[1].stop - place[1].start]
 
     def as_png(self, at: Planes) -> bytes:
         """A PNG file of the page's size, without what is mirrored, from places of it, (1, 3, h, w) in [0, 1]."""

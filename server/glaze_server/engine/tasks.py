@@ -19,6 +19,7 @@ from glaze_server.engine.checkpoint import Checkpoint
 from glaze_server.engine.cloaking import GROWTH, LOSS, Cloak, Work
 from glaze_server.engine.device import Compute
 from glaze_server.engine.formats import Wanted
+from glaze_server.engine.grain import FINE
 from glaze_server.engine.page import Page
 from glaze_server.engine.picture import Picture
 from glaze_server.engine.pixels import MIN_SIDE, rounded
@@ -105,7 +106,7 @@ def _protect(job: Job) -> Result:
     todo = _pages(job, source)
     one = cloaking.steps(painter, settings)
     steps = Steps(job.reporter, (0 if style else aim.LOOKS) + one * len(todo))
-    work = Work(settings, judges, painter, compute, steps)
+    work = Work(settings, judges, painter, compute, steps, cloaking.rehearse(settings, source, todo))
     pages: list[Picture] = list(source.pages)
     found: list[Cloak] = []
     for later, (number, page) in zip(reversed(range(len(todo))), todo.items(), strict=True):
@@ -118,7 +119,7 @@ def _protect(job: Job) -> Result:
     wanted = Wanted(max(cloak.level for cloak in found), settings.metadata, settings.no_mining)
     output = source.write(pages, settings.format, wanted)
     result = Result({"result": output} | {name: Output(data) for name, data in found[0].pictures.items()})
-    _note(job, source, output, found)
+    _note(job, source, output, found, work)
     result.report = {
         "size": [source.pages[0].width, source.pages[0].height],
         "bytes": len(output.data),
@@ -145,7 +146,7 @@ def _growth(job: Job, source: Source, output: Output) -> float | None:
     return round(len(output.data) / len(source.file.data), 3)
 
 
-def _note(job: Job, source: Source, output: Output, found: list[Cloak]) -> None:
+def _note(job: Job, source: Source, output: Output, found: list[Cloak], work: Work) -> None:
     """Say what the file could not keep, and what its compression took."""
     notes, file = job.compute.notes, source.file
     if file is None:
@@ -162,6 +163,8 @@ def _note(job: Job, source: Source, output: Output, found: list[Cloak]) -> None:
         notes.append("The file's own compression would take too much of the cloak; a finer one was used.")
     if lost > LOSS:
         notes.append(f"The file's compression takes {lost:.0%} of the cloak; PNG or TIFF would keep it.")
+    if work.grain is not FINE:
+        notes.append("So that the file grows less, the cloak has a coarser grain, which takes some of its effect.")
     growth = _growth(job, source, output)
     if growth is not None and growth > GROWTH:
         notes.append(f"The file is {growth:.1f} times as large as before.")
