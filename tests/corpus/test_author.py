@@ -249,3 +249,36 @@ def test_values_that_share_their_bytes_are_read_within_bounds() -> None:
         distinct = {id(tag.value): len(tag.value) for page in found[1] for tag in page} if found else {}
         assert sum(distinct.values()) <= directories.SHARING * len(data)
         assert (found is None) == bool(shift)
+
+
+@pytest.mark.parametrize("format", ["webp", "jxl", "avif"])
+@pytest.mark.parametrize("coded", [True, False])
+def test_what_iptc_alone_says_arrives_where_there_is_no_iptc(format: str, coded: bool) -> None:
+    names = {
+        5: "Der Sänger",
+        80: "Ann Ångström",
+        85: "Painter",
+        105: "Dawn",
+        110: "Studio",
+        116: "© Ann",
+        120: "A puddle",
+    }
+    texts = [*names.items(), (25, "sea"), (25, "sky"), (80, "Bo")]
+    sets = data_set(1, 90, b"\x1b%G") if coded else b""
+    sets += b"".join(data_set(2, number, text.encode("utf-8" if coded else "latin-1")) for number, text in texts)
+    data = jpeg((0xED, iptc.PHOTOSHOP + iptc.as_photoshop(sets)))
+    found = described(rewritten(data, Wanted(no_mining=True), True, format))
+    assert found["XMP-dc:Creator"] == ["Ann Ångström", "Bo"] and found["XMP-dc:Subject"] == ["sea", "sky"]
+    assert (found["XMP-dc:Title"], found["XMP-dc:Rights"]) == ("Der Sänger", "© Ann")
+    assert (found["XMP-dc:Description"], found["XMP-photoshop:AuthorsPosition"]) == ("A puddle", "Painter")
+    assert (found["XMP-photoshop:Headline"], found["XMP-photoshop:Credit"]) == ("Dawn", "Studio")
+    assert found["XMP-plus:DataMining"] == MINING
+    gone = described(rewritten(data, Wanted(metadata="none"), True, format))
+    assert not any(name.startswith(("XMP-dc", "XMP-photoshop")) for name in gone)
+
+
+def test_what_xmp_says_itself_is_not_said_over_by_iptc() -> None:
+    records = data_set(2, 80, b"Bo\0\x07") + data_set(2, 105, b"Da\x01wn") + data_set(2, 80, b"x" * 40_000)
+    texts = cases.chunk(b"tEXt", raw("iptc", records))
+    found = described(rewritten(cases.png(RGB, 2, cases.chunk(b"iTXt", png.XMP + XMP), texts), Wanted(), True, "webp"))
+    assert (found["XMP-dc:Creator"], found["XMP-photoshop:Headline"]) == ("Ann", "Dawn")

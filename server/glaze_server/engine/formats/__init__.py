@@ -28,6 +28,8 @@ COLOURED = ("webp", "avif")
 """Formats that hold gray as RGB."""
 NUMBERED = ("png", "jxl", "avif")
 """Formats that state colours by numbers, if they have no profile."""
+RECORDED = ("png", "jpeg", "tiff")
+"""Formats that can hold IPTC's records."""
 READ_ONLY = tuple(name for name in CODECS if name not in WRITTEN)
 
 
@@ -95,6 +97,8 @@ def encode(file: PictureFile, pages: Sequence[Picture], format: str = "", wanted
     about = file.about.kept(wanted.metadata, wanted.no_mining)
     if format in TURNED and file.format != format:
         pages, about = [page.turned(exif.orientation(about.exif)) for page in pages], about.upright
+    if format not in RECORDED:
+        about = about.without_iptc
     if format not in ASSOCIATED:
         pages = [page.straight for page in pages]
     if format not in NUMBERED:

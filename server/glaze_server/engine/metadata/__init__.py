@@ -51,6 +51,11 @@ class Metadata:
         )
 
     @property
+    def without_iptc(self) -> Metadata:
+        """With what IPTC's records say in XMP instead, for formats that have no place for such records."""
+        return replace(self, xmp=xmp.with_iptc(self.xmp, iptc.texts(self.iptc)), iptc=b"")
+
+    @property
     def upright(self) -> Metadata:
         """Of the picture after it has been turned as EXIF says."""
         return replace(self, exif=exif.upright(self.exif))

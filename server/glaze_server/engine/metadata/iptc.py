@@ -28,6 +28,21 @@ def records(block: bytes) -> Iterator[tuple[int, int, bytes]]:
         at = start + size
 
 
+def texts(block: bytes) -> dict[int, list[str]]:
+    """Data set → its texts, of record 2; in UTF-8 or, where they are not, in Latin-1."""
+    found: dict[int, list[str]] = {}
+    for record, number, whole in records(block):
+        if record == 2:
+            (size,) = struct.unpack_from(">H", whole, 3)
+            body = whole[5 + (size & 0x7FFF if size & 0x8000 else 0) :]
+            try:
+                text = body.decode()
+            except UnicodeDecodeError:
+                text = body.decode("latin-1")
+            found.setdefault(number, []).append(text)
+    return found
+
+
 def kept(block: bytes, mode: str) -> bytes:
     """The block without what stays behind."""
     if mode == "none":

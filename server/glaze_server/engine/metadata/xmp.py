@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping, Sequence
 from xml.etree.ElementTree import Element
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
@@ -41,6 +42,20 @@ PROHIBITED = {
 """Data Mining of the PLUS vocabulary, as IPTC's Photo Metadata Standard 2023.1 has it; TDM Reservation Protocol."""
 RIGHTS = {f"{{{DC}}}creator", f"{{{DC}}}rights", *PROHIBITED}
 """What must not get lost."""
+FROM_IPTC = {
+    5: (f"{{{DC}}}title", "Alt"),
+    25: (f"{{{DC}}}subject", "Bag"),
+    80: (f"{{{DC}}}creator", "Seq"),
+    85: (f"{{{PHOTOSHOP}}}AuthorsPosition", ""),
+    105: (f"{{{PHOTOSHOP}}}Headline", ""),
+    110: (f"{{{PHOTOSHOP}}}Credit", ""),
+    116: (f"{{{DC}}}rights", "Alt"),
+    120: (f"{{{DC}}}description", "Alt"),
+}
+"""Data set of IPTC's record 2 → the property that says the same, and its container.
+
+Source: IPTC Photo Metadata Standard 2023.1.
+"""
 LARGEST = 2**22
 """Bytes; a larger packet is no description of a picture."""
 DEEPEST = 64
@@ -60,6 +75,33 @@ def with_prohibition(packet: bytes) -> bytes:
     """The packet with data mining declared prohibited."""
     others = [one for one in _properties(packet) if one.tag not in PROHIBITED]
     return _packet([*others, *(_simple(tag, value) for tag, value in PROHIBITED.items())])
+
+
+def with_iptc(packet: bytes, texts: Mapping[int, Sequence[str]]) -> bytes:
+    """The packet with what IPTC's records say, where it does not say it itself. texts: data set → texts."""
+    own = _properties(packet)
+    there = {one.tag for one in own}
+    more = [
+        _filled(tag, container, texts[number])
+        for number, (tag, container) in FROM_IPTC.items()
+        if texts.get(number) and tag not in there
+    ]
+    return _packet([*own, *more]) if more else packet
+
+
+def _filled(tag: str, container: str, values: Sequence[str]) -> Element:
+    """A property with its values, of which an alternative by language has one."""
+    readable = ["".join(letter for letter in value if letter.isprintable() or letter in "\t\n") for value in values]
+    if not container:
+        return _simple(tag, readable[0])
+    one = Element(tag)
+    inner = ElementTree.SubElement(one, f"{{{RDF}}}{container}")
+    for value in readable[:1] if container == "Alt" else readable:
+        item = ElementTree.SubElement(inner, f"{{{RDF}}}li")
+        item.text = value
+        if container == "Alt":
+            item.set("{http://www.w3.org/XML/1998/namespace}lang", "x-default")
+    return one
 
 
 def split(packet: bytes, most: int) -> tuple[bytes, bytes]:
