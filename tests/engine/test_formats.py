@@ -360,6 +360,17 @@ def test_a_file_cut_short_is_refused_by_its_format(piece: Piece, container: str,
     assert container in caught.value.sentence
 
 
+@pytest.mark.parametrize("compression", [6, 9, 34661, 34676, 12345])
+def test_a_tiff_that_is_packed_oddly_is_not_called_damaged(compression: int) -> None:
+    """JPEG of the old kind, two of JBIG, SGI's, and one that nobody knows."""
+    data = tiff(np.arange(40 * 50 * 3, dtype=np.uint8).reshape(40, 50, 3), photometric="rgb")
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        place = file.pages[0].tags[259].valueoffset
+    odd = data[:place] + struct.pack("<H", compression) + data[place + 2 :]
+    with refusal("compression"):
+        formats.decode(odd)
+
+
 def test_a_bit_flipped_in_a_png_is_noticed(piece: Piece) -> None:
     data = bytearray(file_bytes(piece(96, 80)))
     data[len(data) // 2] ^= 0x10

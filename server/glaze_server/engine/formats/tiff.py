@@ -146,7 +146,7 @@ def _read(page: TiffPage, size: int, tags: Directory) -> tuple[Picture, Page]:
         raise BadInput("depth", f"TIFF pictures with {bits} bits a channel of this kind are not supported.")
     if any(place + length > size for place, length in zip(page.dataoffsets, page.databytecounts, strict=True)):
         raise damaged(NAME)
-    samples = page.asarray()
+    samples = _unpacked(page)
     planar = page.planarconfig == 2 and page.samplesperpixel > 1
     samples = np.moveaxis(samples, 0, -1) if planar else samples
     samples = samples.reshape(page.imagelength, page.imagewidth, -1)
@@ -179,6 +179,22 @@ def _read(page: TiffPage, size: int, tags: Directory) -> tuple[Picture, Page]:
     photometric = PHOTOMETRIC.RGB if ycc else PHOTOMETRIC(page.photometric)
     pieces = tuple(zip(page.dataoffsets, page.databytecounts, strict=True))
     return picture, Page(photometric, options, rest, extras, narrow, lossy, pieces)
+
+
+def _unpacked(page: TiffPage) -> Samples:
+    """Raises BadInput for a compression that tifffile does not know, JPEG of the old kind among them."""
+    old = page.compression == COMPRESSION.OJPEG
+    try:
+        if old or page.compression in tifffile.TIFF.DECOMPRESSORS:
+            return page.asarray()
+    except Exception:
+        if not old:
+            raise
+    raise BadInput(
+        "compression",
+        "This TIFF file is packed in a way that is hardly ever used.",
+        "Save it again with LZW or deflate.",
+    )
 
 
 def _as_picture(samples: Samples, photometric: int) -> Samples:
