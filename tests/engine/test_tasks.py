@@ -15,8 +15,9 @@ import pytest
 import tifffile
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
+from bench.growth import packed
 from glaze_plugin.errors import Cancelled, GlazeError
 from glaze_plugin.figures import statement
 from glaze_plugin.raster import CHANNEL_ORDERS, RasterFormat
@@ -520,3 +521,17 @@ def test_a_file_that_cannot_be_written_is_refused_before_any_work(picture: Image
     with refusal("format"):
         protect(file_bytes(picture, exif=author.tobytes()), reporter, format="jpeg")
     assert not reporter.stages
+
+
+@pytest.mark.parametrize(("format", "options"), [("WEBP", {"quality": 80}), ("JXL", {"distance": 1.0})])
+def test_flat_art_whose_compression_leaves_no_room_is_packed_finer(format: str, options: dict[str, float]) -> None:
+    """Down to no loss at all: thin lines of strong colours move farther than a cloak may in any lossy file."""
+    drawing = Image.new("RGB", (96, 96), (250, 250, 240))
+    draw = ImageDraw.Draw(drawing)
+    for number in range(0, 96, 6):
+        draw.line((number, 0, 95 - number, 95), (220, 0, 60) if number % 4 else (0, 40, 230))
+    data = packed(drawing, format, options)
+    found = protect(data).report
+    assert found["targeted_shift"]["embedded"] > 0.02
+    assert "The file's own compression would take too much of the cloak; a finer one was used." in found["notes"]
+    assert found["max_change"] <= Budget().max_change + 1e-6

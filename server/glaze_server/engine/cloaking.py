@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -115,14 +116,17 @@ def cloak(work: Work, source: Source, number: int, page: Page, later: int, check
     steps.begin("fitting to the eye", left)
     looked_at = _Looked(page, aimed.target, work.judges, compute)
     eye = Eye(page.excerpt(page.seen), compute)
-    stored = _Stored(source, number, page, settings.format)
+    begun = _Stored(source, number, page, settings.format)
     if settings.strength:
-        stored = _fine_enough(stored, layer, looked_at)
+        begun = _fine_enough(begun, layer, looked_at)
     budget = Budget().scaled(settings.strength)
-    share = fit(lambda share: stored.shown(layer.times(share), budget.max_change), eye, budget, steps.advance)
-    changed, kept = stored.kept(layer.times(share), budget.max_change)
-    cloaked = stored.seen(kept)
-    if settings.strength and torch.equal(cloaked, eye.reference):
+    for stored in begun.finer:
+        share = fit(partial(_shown, stored, layer, budget), eye, budget, steps.advance)
+        changed, kept = stored.kept(layer.times(share), budget.max_change)
+        cloaked = stored.seen(kept)
+        if not settings.strength or not torch.equal(cloaked, eye.reference):
+            break
+    else:
         raise BadInput(
             "no_room",
             "No cloak fits into this picture within the visual budget.",
@@ -146,6 +150,10 @@ def cloak(work: Work, source: Source, number: int, page: Page, later: int, check
         )
         figures["at_opacity"] = measure.at_opacities(work.judges, eye, cloaked, aimed.target, compute, trained)
     return Cloak(changed, figures, aimed, stored.level, lost, pictures)
+
+
+def _shown(stored: _Stored, layer: Layer, budget: Budget, share: float) -> Tensor:
+    return stored.shown(layer.times(share), budget.max_change)
 
 
 class _Looked:
@@ -228,6 +236,12 @@ class _Stored:
     def lossy(self) -> bool:
         return self.source.file is not None and formats.lossy(self.source.file, self.format)
 
+    @property
+    def finer(self) -> list[_Stored]:
+        """This and all finer compressions of the file's own kind, of which the noise leaves more room to a cloak."""
+        levels = formats.levels(self.source.file, self.format) if self.source.file else 1
+        return [replace(self, level=level) for level in range(self.level, levels)]
+
     def shown(self, layer: Layer, most: float) -> Tensor:
         """What a viewer sees of δ where it is judged, in 8 bits. most: as for `kept`."""
         if self.lossy:
@@ -278,16 +292,14 @@ class _Stored:
 
 def _fine_enough(stored: _Stored, layer: Layer, looked_at: _Looked) -> _Stored:
     """With the coarsest compression, from the file's own on, that takes no more than LOSS of the cloak."""
-    file = stored.source.file
-    levels = 1 if file is None else formats.levels(file, stored.format)
-    if file is None or levels == 1:
+    file, finer = stored.source.file, stored.finer
+    if file is None or len(finer) == 1:
         return stored
     changed = stored.page.picture.changed(layer)
     best = stored
-    for level in range(levels):
-        tried = replace(stored, level=level)
+    for tried in finer:
         shown, size = tried.filed(changed)
-        if level and size > GROWTH * len(file.data):
+        if tried.level and size > GROWTH * len(file.data):
             break
         best = tried
         ideal, real = looked_at.shifts(looked_at.shrunk(changed), looked_at.shrunk(shown))

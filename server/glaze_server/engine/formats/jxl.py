@@ -26,8 +26,8 @@ from glaze_server.engine.metadata import Metadata, exif
 from glaze_server.engine.picture import Picture, Samples, interpreted
 
 NAME = "jxl"
-DISTANCES = (3.0, 2.0, 1.4, 1.0, 0.7, 0.5, 0.3, 0.1)
-"""libjxl's measure of loss, 1 being hardly visible and usual; a file does not say with which it was made."""
+DISTANCES = (3.0, 2.0, 1.4, 1.0, 0.7, 0.5, 0.3, 0.1, 0.0)
+"""libjxl's measure of loss, 1 being hardly visible and usual, 0 none; a file does not say with which it was made."""
 LEVELS = max(len(DISTANCES), jpeg.LEVELS)
 EFFORT = 5
 SPARE = 1.05
@@ -157,7 +157,8 @@ def encode(pages: Sequence[Picture], about: Metadata, file: PictureFile, wanted:
     if file.format == NAME and same(pages, file):
         return _with_metadata(file.data, about)
     if file.format == NAME and file.lossy:
-        distance = DISTANCES[min(_base(file.data) + wanted.level, len(DISTANCES) - 1)]
+        finest = len(DISTANCES) - 1 - _sinks(pages[0])
+        distance = DISTANCES[min(_base(file.data) + wanted.level, finest)]
         return _with_metadata(_packed(pages[0], about, distance), about)
     check(file)
     risen = replace(pages[0], samples=_risen(pages[0].samples, file.pages[0]))

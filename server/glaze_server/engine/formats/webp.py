@@ -15,8 +15,8 @@ from glaze_server.engine.metadata import Metadata, exif
 from glaze_server.engine.picture import Picture, interpreted
 
 NAME = "webp"
-QUALITIES = (50, 65, 75, 80, 85, 90, 95, 98, 100)
-"""A file does not say with which quality it was made."""
+QUALITIES = (50, 65, 75, 80, 85, 90, 95, 98, 100, 0)
+"""A file does not say with which quality it was made. The last stands for no loss: else colour is halved."""
 LEVELS = len(QUALITIES)
 
 PICTURE = (b"ALPH", b"VP8 ", b"VP8L")
@@ -61,11 +61,12 @@ def check(file: PictureFile) -> None:
 @lru_cache(maxsize=1)
 def _base(data: bytes) -> int:
     file = decode(data)
-    return coarsest(LEVELS, lambda level: _lossy(file.pages[0], level), file)
+    return coarsest(LEVELS, lambda level: _packed(file.pages[0], QUALITIES[level]), file)
 
 
-def _lossy(picture: Picture, level: int) -> bytes:
-    return vips.packed(picture.samples, NAME, Q=QUALITIES[level], alpha_q=100, effort=4, exact=True)
+def _packed(picture: Picture, quality: int) -> bytes:
+    loss = {"Q": quality, "alpha_q": 100} if quality else {"lossless": True}
+    return vips.packed(picture.samples, NAME, effort=4, exact=True, **loss)
 
 
 def encode(pages: Sequence[Picture], about: Metadata, file: PictureFile, wanted: Wanted) -> bytes:
@@ -73,9 +74,9 @@ def encode(pages: Sequence[Picture], about: Metadata, file: PictureFile, wanted:
     if file.format == NAME and same(pages, file):
         data = file.data
     elif file.format == NAME and file.lossy:
-        data = _lossy(picture, min(_base(file.data) + wanted.level, LEVELS - 1))
+        data = _packed(picture, QUALITIES[min(_base(file.data) + wanted.level, LEVELS - 1)])
     else:
-        data = vips.packed(picture.samples, NAME, lossless=True, effort=4, exact=True)
+        data = _packed(picture, 0)
     found = [(kind, body) for kind, body in chunks(data) if kind in PICTURE]
     block = exif.with_resolution(about.described, about.resolution)
     flags = ALPHA_FLAG * picture.has_alpha
