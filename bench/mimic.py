@@ -42,7 +42,7 @@ def section(results: dict[str, Any]) -> str:
         f"- date: {results['date']}\n- machine: {results['machine']}\n- commit: {results['commit']}",
         f"- generator: {on['generator']}, {on['side']} px; white-box encoder: {', '.join(on['encoders'])}",
         f"- target style: {results['style']}; {plan['seeds']} seeds, {plan['samples']} pictures each\n",
-        "Brackets are 95 % bootstrap intervals over seeds.\n",
+        "Brackets are 95 % intervals over seeds (Student's).\n",
     ]
     for way, one in results["ways"].items():
         parts.append(table([way, *report.head()[1:]], report.rows(one, results["about"])) + "\n")

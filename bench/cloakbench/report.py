@@ -158,8 +158,8 @@ class Report:
             "\nS is the mean targeted shift over no transform, ½ downscale, JPEG 75, ½ + JPEG 75 and a crop off the "
             "8 px grid, each after rounding to 8 bits. B is the visual budget that all limits of "
             "`budget.Budget` make together; each method's δ is scaled to it on each picture, up or down. Brackets "
-            "are 95 % bootstrap intervals over pictures. FLIP is only reported: nothing is optimised for it or scaled "
-            "by it.\n"
+            "are 95 % intervals over pictures (Student's). FLIP is only reported: nothing is optimised for it or "
+            "scaled by it.\n"
         )
         yield f"## At equal visual budget B\n\n{self.track(BUDGET)}\n"
         yield f"![S against FLIP]({plots_at}/looks.svg)\n"

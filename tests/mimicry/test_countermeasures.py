@@ -107,7 +107,17 @@ def test_noisy_pictures_are_found_and_like_ones_are_not(pictures: Tensor) -> Non
     assert detection.found(pictures, noisy).mean == 1
     chances = [detection.auc(*np.random.default_rng(seed).normal(size=(2, 30)).tolist()) for seed in range(20)]
     assert sum(chance.low < 0.5 < chance.high for chance in chances) >= 17
-    assert detection.auc([1, 2], [1]).mean == 0.25  # a tie is half
+    assert detection.auc([1, 2, 3], [2, 1, 9]).mean == 0.5  # a tie is half
+
+
+@pytest.mark.parametrize("count", [2, 3, 18])
+def test_a_cloaked_picture_is_not_told_from_its_own_twin(count: int) -> None:
+    """Residuals that rise by nearly nothing tell nothing to who does not have the clean pictures."""
+    found = [
+        detection.auc(clean, [one + 1e-9 for one in clean])
+        for clean in np.random.default_rng(1).random((40, count)).tolist()
+    ]
+    assert all(one.mean == 0.5 for one in found)
 
 
 def test_robust_training_alone_changes_how_a_mimic_fine_tunes() -> None:

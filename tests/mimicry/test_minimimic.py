@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +127,26 @@ def test_a_training_that_was_interrupted_ends_with_the_same_weights(tmp_path: Pa
     model = weights.load(tmp_path / "parts" / weights.FILE)
     assert model.labels == data.names and model.size == SIZE
     assert float(model.mean.abs().max()) > 0
+
+
+def test_the_file_of_a_training_that_is_done_stays_as_it_is(tmp_path: Path) -> None:
+    """And another process writes the same bytes, by which a study knows its generator."""
+    dice = torch.Generator().manual_seed(0)
+    data = Data(torch.randn(40, 32, 4, 4, generator=dice), torch.arange(40) % 2, ("one", "other"))
+    work = folder(tmp_path, "work")
+    train.train(work, data, SIZE, lambda state: state.steps < 1, nothing)
+    path = work / weights.FILE
+    first, written = path.read_bytes(), path.stat().st_ino
+    train.train(work, data, SIZE, lambda state: state.steps < 1, nothing)
+    assert path.stat().st_ino == written
+    again = (
+        "import sys; from pathlib import Path; from glaze_server.mimicry.minimimic import weights;"
+        "weights.save(Path(sys.argv[2]), weights.load(Path(sys.argv[1])))"
+    )
+    for number in range(3):
+        copy = tmp_path / f"{number}"
+        subprocess.run([sys.executable, "-c", again, path, copy], check=True)
+        assert copy.read_bytes() == first
 
 
 def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: Path) -> None:

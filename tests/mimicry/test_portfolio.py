@@ -28,6 +28,39 @@ def test_held_out_pictures_are_not_trained_on(pictures: Tensor) -> None:
         assert sorted(float(one.sum()) for one in together) == sorted(float(one.sum()) for one in pictures)
 
 
+def test_parts_of_a_work_are_held_out_together() -> None:
+    parts = torch.stack([torch.full((3, 64, 64), number / 24) for number in range(24)])
+    works = [f"work {number // 4}" for number in range(24)]
+    drawn = set()
+    for seed in range(8):
+        own = portfolio.split(parts, seed, works)
+        held, trained = ({round(float(one.mean()) * 24) // 4 for one in side} for side in (own.held_out, own.training))
+        assert len(held) == 2 and held | trained == set(range(6)) and not held & trained
+        drawn.add(tuple(sorted(held)))
+    assert len(drawn) > 3
+    alone = portfolio.split(parts, 3, ["one"] * 24)
+    assert torch.equal(alone.held_out, portfolio.split(parts, 3).held_out) and len(alone.held_out) == 6
+
+
+def test_a_large_work_leaves_something_to_learn_from() -> None:
+    parts = torch.stack([torch.full((3, 64, 64), number / 24) for number in range(10)])
+    for seed in range(8):
+        own = portfolio.split(parts, seed, ["a"] * 7 + ["b", "c", "d"])
+        assert len(own.held_out) >= 2 and len(own.training) >= 1
+
+
+def test_files_that_differ_in_a_last_number_hold_one_work() -> None:
+    names = ("sea-1.png", "sea-12.jpg", "sea.png", "IMG_0001.png", "cat 2.png", "12.png")
+    assert [portfolio.work(Path("a", name)) for name in names] == ["sea", "sea", "sea", "IMG_0001", "cat 2", "12"]
+
+
+def test_shares_that_come_to_as_many_pictures_are_tried_once() -> None:
+    assert portfolio.distinct((100, 75, 50, 25), 18) == (25, 50, 75, 100)
+    assert portfolio.distinct((100, 75, 50, 25), 4) == (25, 50, 75, 100)
+    assert portfolio.distinct((100, 75, 50, 25), 2) == (50, 100)
+    assert [portfolio.many(18, share) for share in (25, 50, 75, 100)] == [4, 9, 14, 18]
+
+
 def test_a_share_is_drawn_by_seed_and_holds_the_smaller_ones() -> None:
     drawn = [set(portfolio.cloaked(12, share, 3)) for share in (25, 50, 75, 100)]
     assert [len(one) for one in drawn] == [3, 6, 9, 12]

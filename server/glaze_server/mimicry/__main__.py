@@ -128,7 +128,8 @@ def evaluate(order: dict[str, Any]) -> None:
         done += 1
         reporter.progress("reading pictures", done, len(paths))
 
-    own = portfolio.split(portfolio.read(paths, side, tick), SPLIT_SEED)
+    own = portfolio.split(portfolio.read(paths, side, tick), SPLIT_SEED, [portfolio.work(path) for path in paths])
+    wanted = replace(wanted, shares=portfolio.distinct(wanted.shares, len(own.training)))
     one = Study(
         generator=made,
         judges=[made.encoder],

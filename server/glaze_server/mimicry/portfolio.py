@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,22 +63,46 @@ def square(picture: Tensor, side: int) -> Tensor:
     return rounded(small)
 
 
-def split(pictures: Tensor, seed: int) -> Portfolio:
-    """Some to learn from, and some held out, drawn by seed. Raises BadInput for fewer than LEAST."""
+def split(pictures: Tensor, seed: int, works: Sequence[str] = ()) -> Portfolio:
+    """Some to learn from, and some held out, drawn by seed. Raises BadInput for fewer than LEAST.
+
+    works: of which work each picture is a part. All parts of one are on the same side, if there are LEAST works.
+    """
     count = len(pictures)
     if count < LEAST:
         raise BadInput(
             "few_pictures",
             f"A study needs at least {LEAST} pictures of the artist; there {'is' if count == 1 else 'are'} {count}.",
         )
-    order = list(range(count))
+    parts = works if len(set(works)) >= LEAST else [str(number) for number in range(count)]
+    order = sorted(set(parts))
     random.Random(seed).shuffle(order)
-    held = max(2, count // HELD_OUT)
-    return Portfolio(pictures[sorted(order[held:])], pictures[sorted(order[:held])])
+    held: set[int] = set()
+    for work in order[: len(order) - 1]:
+        if len(held) >= max(2, count // HELD_OUT):
+            break
+        held |= {number for number, part in enumerate(parts) if part == work}
+    trained = [number for number in range(count) if number not in held]
+    return Portfolio(pictures[trained], pictures[sorted(held)])
+
+
+def work(path: Path) -> str:
+    """The work that a file holds a part or a version of: its name without a number after the last hyphen."""
+    return re.sub(r"-\d+$", "", path.stem)
 
 
 def cloaked(count: int, share: int, seed: int) -> list[int]:
     """Which of `count` pictures are cloaked where `share` % are, at least one; a larger share holds smaller ones."""
     order = list(range(count))
     random.Random(f"share {seed}").shuffle(order)
-    return sorted(order[: max(1, round(count * share / 100))])
+    return sorted(order[: many(count, share)])
+
+
+def many(count: int, share: int) -> int:
+    """How many of `count` pictures are cloaked where `share` % are."""
+    return max(1, round(count * share / 100))
+
+
+def distinct(shares: Sequence[int], count: int) -> tuple[int, ...]:
+    """Of shares in % that cloak as many of `count` pictures the largest alone."""
+    return tuple({many(count, share): share for share in sorted(shares)}.values())

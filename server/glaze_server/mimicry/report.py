@@ -120,7 +120,8 @@ def page(study: Study, results: dict[str, Any]) -> str:
     parts.append(_strip(torch.cat([clean, treated])))
     for way in study.plan.tuning:
         for arm in study.plan.arms(study.more):
-            parts.append(f"<h3>{html.escape(way)}, {html.escape(arm.about)}</h3>{_strip(_samples(study, way, arm))}")
+            about = html.escape(results["about"][arm.name])
+            parts.append(f"<h3>{html.escape(way)}, {about}</h3>{_strip(_samples(study, way, arm))}")
     settings = {name: results[name] for name in ("depends_on", "style", "genre", "classifier", "versions", "device")}
     parts.append(f"<h2>Settings</h2><pre>{html.escape(json.dumps(settings, indent=1))}</pre>")
     parts += [f"<p>{html.escape(note)}</p>" for note in results["notes"]]
@@ -165,7 +166,7 @@ def _mostly(taken_for: dict[str, float]) -> str:
 def _table(way: dict[str, Any], about: dict[str, str]) -> str:
     titles = "".join(f"<th>{title}</th>" for title in head())
     body = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in rows(way, about))
-    return f"<table><tr>{titles}</tr>{body}</table><p>Brackets: 95 % bootstrap intervals over seeds.</p>"
+    return f"<table><tr>{titles}</tr>{body}</table><p>Brackets: 95 % intervals over seeds (Student).</p>"
 
 
 def _plot(arms: dict[str, Any], about: dict[str, str]) -> str:

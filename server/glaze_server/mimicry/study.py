@@ -250,7 +250,7 @@ class Study:
         figures = self._cloak_figures()
         return {
             "ways": ways,
-            "about": {arm.name: arm.about for arm in arms},
+            "about": {arm.name: self._about(arm) for arm in arms},
             "style": style,
             "genre": genre,
             "classifier": {
@@ -291,6 +291,12 @@ class Study:
         with torch.no_grad():
             given = torch.cat([self.generator.round_trip(one[None]) for one in pictures]).clamp(0, 1)
         return scores.styles(rounded(given), self.compute.device)
+
+    def _about(self, arm: Arm) -> str:
+        """For a reader, with how many pictures a share of them comes to."""
+        count = len(self.portfolio.training)
+        exact = "" if arm.share == 100 else f" ({portfolio.many(count, arm.share)} of {count})"
+        return arm.about.replace(" cloaked", f" cloaked{exact}", 1)
 
     def _cloak_figures(self) -> dict[str, Any]:
         count = len(self.portfolio.training)

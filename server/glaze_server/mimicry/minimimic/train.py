@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from glaze_plugin import places
+from glaze_plugin.errors import GlazeError
 from glaze_server.engine import device
 from glaze_server.engine.device import CPU, Device
 from glaze_server.mimicry.minimimic import latents, weights
@@ -131,8 +132,16 @@ def train(
             keep()
             tell(f"step {state.steps}: loss {sum(losses) / len(losses):.4f}, {SAVE_SECONDS / len(losses):.2f} s a step")
             losses, saved = [], time.monotonic()
-    keep()
+    if state.steps != _kept_steps(work):  # else the file, by which a study knows it, stays as it is
+        keep()
     return state
+
+
+def _kept_steps(work: Path) -> int:
+    try:
+        return weights.load(work / weights.FILE).steps
+    except GlazeError:
+        return -1
 
 
 def trained(work: Path, minutes: float, tell: Callable[[str], None]) -> Path:

@@ -33,27 +33,28 @@ class Model:
 
 def save(path: Path, model: Model) -> None:
     """Write it whole or not at all."""
-    facts = {"size": json.dumps(asdict(model.size)), "labels": json.dumps(model.labels), "steps": str(model.steps)}
+    told = {"size": asdict(model.size), "labels": model.labels, "steps": model.steps}
     tensors = {f"network.{name}": value.contiguous() for name, value in model.network.state_dict().items()}
     with places.whole(path) as beside:
-        save_file({**tensors, "mean": model.mean, "deviation": model.deviation}, beside, facts)
+        # One key, since several would lie in another order in each process, and files are told apart by their bytes.
+        save_file({**tensors, "mean": model.mean, "deviation": model.deviation}, beside, {"model": json.dumps(told)})
 
 
 def load(path: Path) -> Model:
     """Raises GlazeError where there is none."""
     try:
         with safe_open(path, "pt") as file:
-            facts = file.metadata()
+            facts = json.loads(file.metadata()["model"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
+    except (OSError, SafetensorError, KeyError) as error:
         raise GlazeError(
             "no_minimimic",
             "There is no trained MiniMimic on this computer.",
             "`make mimic` trains one, which takes some hours.",
         ) from error
-    size = Size(**json.loads(facts["size"]))
+    size = Size(**facts["size"])
     with torch.random.fork_rng(devices=[]):
         network = denoiser(size)
     network.load_state_dict({name[8:]: value for name, value in tensors.items() if name.startswith("network.")})
-    labels, steps = tuple(json.loads(facts["labels"])), int(facts["steps"])
+    labels, steps = tuple(facts["labels"]), facts["steps"]
     return Model(network.eval(), size, tensors["mean"], tensors["deviation"], labels, steps)
