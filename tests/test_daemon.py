@@ -18,6 +18,7 @@ import pytest
 import zmq
 from PIL import Image
 
+from glaze_plugin import lock
 from glaze_plugin import messages as m
 from glaze_plugin.client import Client
 from glaze_plugin.connection import CLIENT_USER, Connection, connection_file, read_connection
@@ -241,6 +242,26 @@ def test_a_job_survives_one_crash_of_the_worker_but_not_two(client: Client, mead
         assert caught.value.code == "worker_crashed"
     assert len(killed) == times
     assert client.run("protect", {"picture": picture(meadow)}, QUICK).report["style"] == "weave"
+
+
+def test_a_job_survives_every_shutdown_of_the_computer(own_home: Path, fake_engine: None) -> None:
+    """Which tells all processes at once to end, the worker perhaps first."""
+    job = None
+    for _ in range(3):
+        with Client.connect("tests") as client:
+            settings = {"seed": 1, "step_seconds": 0.5}
+            job = client.watch(job.id) if job else client.submit("protect", {"picture": b"x"}, settings)
+            while job.open and not (job.progress and job.progress.stage == "faking"):
+                client.wait(0.05)
+            assert job.open, job.error
+            daemon = client.welcome.pid
+            for pid in (*children(daemon), daemon):
+                os.kill(pid, signal.SIGTERM)
+        while lock.holder() is not None:
+            time.sleep(0.05)
+    with Client.connect("tests") as client:
+        assert job and collect(client, job).parts["result"] == fake_tasks.expected(b"x", 1)
+    assert "worker ended" not in (own_home / "state" / "daemon.log").read_text()
 
 
 def test_of_a_client_that_vanished_is_kept_what_somebody_will_come_for(

@@ -111,6 +111,8 @@ class Daemon:
         poller.register(self._router, zmq.POLLIN)
         while not self._stopping:
             events = dict(poller.poll(RETRY_MS if self._outbox.late else POLL_MS))
+            if self._stopping:  # what has ended the worker meanwhile may have been meant for all, as at a shutdown
+                break
             if self._gate.socket in events:
                 self._gate.answer()
             if self._router in events:

@@ -9,6 +9,7 @@ import json
 import logging
 import mmap
 import os
+import signal
 import sys
 import threading
 import time
@@ -125,6 +126,10 @@ def _die_with_the_daemon() -> None:
 
 
 def main() -> int:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(
+            number, signal.SIG_IGN
+        )  # sent to every process at a shutdown; the daemon decides when this one ends
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("pyvips").setLevel(logging.WARNING)
     token = sys.stdin.readline().strip()
