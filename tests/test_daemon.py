@@ -264,6 +264,22 @@ def test_a_job_survives_every_shutdown_of_the_computer(own_home: Path, fake_engi
     assert "worker ended" not in (own_home / "state" / "daemon.log").read_text()
 
 
+def test_a_job_that_runs_out_of_memory_takes_no_other_with_it(own_home: Path, fake_engine: None, tmp_path: Path) -> None:
+    """After it comes another worker, which is no crash of the one before."""
+    gate = tmp_path / "gate"
+    with Client.connect("large") as large, Client.connect("small") as small:
+        first = [large.submit("protect", {"picture": b"x"}, {"gate": str(gate), "memory": True}) for _ in range(4)]
+        large.status()
+        last = small.submit("protect", {"picture": b"y"}, {"seed": 1})
+        small.status()
+        gate.touch()
+        assert collect(small, last).parts["result"] == fake_tasks.expected(b"y", 1)
+        for job in first:
+            with pytest.raises(GlazeError, match="not enough memory"):
+                collect(large, job)
+    assert "worker ended" not in (own_home / "state" / "daemon.log").read_text()
+
+
 def test_of_a_client_that_vanished_is_kept_what_somebody_will_come_for(
     own_home: Path, fake_engine: None, tmp_path: Path
 ) -> None:

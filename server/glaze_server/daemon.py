@@ -37,7 +37,7 @@ from glaze_server.engine import artist, stock, styles
 from glaze_server.jobs import Job, Jobs, failure
 from glaze_server.outbox import Outbox
 from glaze_server.worker_messages import WORKER_USER, Pause, Paused, Ready, Run
-from glaze_server.worker_process import WorkerProcess
+from glaze_server.worker_process import REST_SECONDS, WorkerProcess
 from glaze_server.zap import DOMAIN, Gatekeeper
 
 log = logging.getLogger("glaze.daemon")
@@ -321,6 +321,8 @@ class Daemon:
         if isinstance(msg, (m.Done, m.Failed)):
             self._worker.worked()
             self._end(job, msg)
+            if isinstance(msg, m.Failed) and msg.code == "memory":
+                self._dismiss()  # oneDNN then creates no convolution any more in that thread; the next worker can
         elif isinstance(msg, Paused) and self._cancel_by:  # it left before it heard of that
             self._end(job, failure(job.id, Cancelled("cancelled", "The job was cancelled.")))
         elif isinstance(msg, Paused):
@@ -356,12 +358,16 @@ class Daemon:
                 ),
             )
 
+    def _dismiss(self, patience: float = REST_SECONDS) -> None:
+        """End the worker, which nothing is sent to any more; the next job gets another. patience: s."""
+        self._worker.rest(patience)
+        self._worker_route = None
+
     def _watch_worker(self) -> None:
         """Replace a worker that died or does not let go of a cancelled job; one that has nothing to do goes to rest."""
         if self._running and self._cancel_by and time.monotonic() > self._cancel_by:
             log.info("the worker is ended, since its job was cancelled")
-            self._worker.rest(0)
-            self._worker_route = None
+            self._dismiss(0)
             self._end(self._running, failure(self._running.id, Cancelled("cancelled", "The job was cancelled.")))
         reason = self._worker.crashed()
         if reason is None:
@@ -369,8 +375,7 @@ class Daemon:
                 self._last_busy = time.monotonic()
             elif time.monotonic() - self._last_busy > IDLE_SECONDS:
                 log.info("the worker rests")
-                self._worker.rest()
-                self._worker_route = None
+                self._dismiss()
             return
         log.error("worker ended: %s", reason)
         started, self._worker_route = self._worker_route is not None, None

@@ -2,7 +2,7 @@
 
 Like the real one it works in steps, reports, can be cancelled, and takes up an interrupted job from its checkpoint.
 With the setting `identity` it gives the picture back as it is, which is what moving a picture costs; with `gate` it
-waits until there is a file of that name.
+waits until there is a file of that name; with `memory` its memory runs out.
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ def run(kind: str, inputs: Mapping[str, Input], settings: Mapping[str, Any], rep
     if settings.get("identity"):
         reporter.progress("giving back", 0, 1)
         return Result({"result": inputs["picture"]})
+    if settings.get("memory"):
+        raise MemoryError
     picture, seed = inputs["picture"].data, settings["seed"]
     done, state = 0, f"{seed}".encode()
     if checkpoint.exists():
