@@ -104,6 +104,7 @@ def test_the_disk_is_bounded_and_the_oldest_results_make_room(tmp_path: Path, mo
     assert second.id not in {job.id for job in jobs}
     with pytest.raises(BadInput, match="no room"):
         jobs.add(submit(size=12), b"a")
+    assert first.id in {job.id for job in jobs}  # nothing is dropped for a job that is refused all the same
 
 
 def test_results_are_kept_for_their_time_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -264,17 +264,26 @@ class Jobs:
         job.state = "waiting"
 
     def _make_room(self, needed: int) -> None:
-        """Drop ended jobs that are too old or, oldest first, in the way. Raises BadInput where that is too little."""
-        finished = sorted((job for job in self if job.end), key=lambda job: job.ended)
-        for job in finished:
-            if self.now() - job.ended > KEPT_SECONDS or self.disk + needed > DISK_LIMIT:
+        """Drop ended jobs that are too old or, oldest first, in the way.
+
+        Raises BadInput where that is too little; then only those that are too old are dropped.
+        """
+        for job in self:
+            if job.end and self.now() - job.ended > KEPT_SECONDS:
                 self.forget(job.id)
-        if self.disk + needed > DISK_LIMIT or needed + DISK_RESERVE > shutil.disk_usage(self._folder).free:
+        finished = sorted((job for job in self if job.end), key=lambda job: job.ended)
+        excess = self.disk + needed - DISK_LIMIT
+        full = needed + DISK_RESERVE > shutil.disk_usage(self._folder).free
+        if full or excess > sum(job.size for job in finished):
             raise BadInput(
                 "disk_full",
                 f"There is no room for {needed >> 20} MB in {self._folder}.",
                 "Free some disk space, or set GLAZE_HOME to a folder on another disk.",
             )
+        for job in finished:
+            if excess > 0:
+                excess -= job.size
+                self.forget(job.id)
 
     # ---- running ----
 
