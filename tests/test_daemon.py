@@ -264,7 +264,9 @@ def test_a_job_survives_every_shutdown_of_the_computer(own_home: Path, fake_engi
     assert "worker ended" not in (own_home / "state" / "daemon.log").read_text()
 
 
-def test_a_job_that_runs_out_of_memory_takes_no_other_with_it(own_home: Path, fake_engine: None, tmp_path: Path) -> None:
+def test_a_job_that_runs_out_of_memory_takes_no_other_with_it(
+    own_home: Path, fake_engine: None, tmp_path: Path
+) -> None:
     """After it comes another worker, which is no crash of the one before."""
     gate = tmp_path / "gate"
     with Client.connect("large") as large, Client.connect("small") as small:
@@ -277,6 +279,25 @@ def test_a_job_that_runs_out_of_memory_takes_no_other_with_it(own_home: Path, fa
         for job in first:
             with pytest.raises(GlazeError, match="not enough memory"):
                 collect(large, job)
+    assert "worker ended" not in (own_home / "state" / "daemon.log").read_text()
+
+
+@pytest.mark.parametrize("layout", [None, RasterFormat(1, 1, "RGB", "u8")])
+def test_a_job_whose_picture_is_gone_fails_with_a_sentence(
+    own_home: Path, fake_engine: None, tmp_path: Path, layout: RasterFormat | None
+) -> None:
+    gate = tmp_path / "gate"
+    with Client.connect("tests") as client:
+        first = client.submit("protect", {"picture": b"x"}, {"seed": 1, "gate": str(gate)})
+        content = b"abc" if layout is None else Raster(layout, b"abc")
+        job = client.submit("protect", {"picture": content}, {"seed": 1})
+        while not (first.progress and first.progress.stage == "waiting at the gate" and job.known):
+            client.wait(0.05)
+        (own_home / "state" / "jobs" / job.id / "in" / "picture").unlink()
+        gate.touch()
+        with pytest.raises(GlazeError, match="The job's picture cannot be read any more: No such file"):
+            client.complete(job)
+        client.complete(first)
     assert "worker ended" not in (own_home / "state" / "daemon.log").read_text()
 
 

@@ -84,19 +84,25 @@ def engine() -> ModuleType:
 
 
 def _content(file: Path, part: m.Part) -> bytes | mmap.mmap:
-    """A file's bytes. Pixels are many and stay where they are: the system holds them in memory anyway."""
-    if part.raster is None:
-        return file.read_bytes()
-    with open(file, "rb") as opened:
-        return mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+    """A file's bytes. Pixels are many and stay where they are: the system holds them in memory anyway.
+
+    Raises GlazeError where they cannot be read.
+    """
+    try:
+        if part.raster is None:
+            return file.read_bytes()
+        with open(file, "rb") as opened:
+            return mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        raise GlazeError("disk", f"The job's {part.name} cannot be read any more: {error.strerror}.") from error
 
 
 def run_job(run: w.Run, talk: Conversation) -> m.Done | m.Failed | w.Paused:
     """Run one job; whatever goes wrong becomes a message."""
     tasks = engine()
     folder = Path(run.folder)
-    inputs = {part.name: tasks.Input(_content(folder / "in" / part.name, part), part.raster) for part in run.parts}
     try:
+        inputs = {part.name: tasks.Input(_content(folder / "in" / part.name, part), part.raster) for part in run.parts}
         result = tasks.run(run.kind, inputs, run.settings, talk, folder / "in" / CHECKPOINT)
         parts = []
         for name, output in result.parts.items():
