@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from glaze_plugin.launch import last_words
@@ -30,6 +31,8 @@ class WorkerProcess:
         self._token = token
         self._output = output
         self._process: subprocess.Popen[bytes] | None = None
+        self._refusal = ""
+        self._reason: str | None = None
         self._due = 0.0
         self._born = 0.0
         self._crashes = 0
@@ -43,9 +46,17 @@ class WorkerProcess:
         return "starting" if self._process else "resting"
 
     def wake(self) -> None:
-        """Start a child where none runs, unless the last one crashed so recently that it must wait."""
-        if self._process is None and time.monotonic() >= self._due:
-            self._launch()
+        """Start a child where none runs, unless the last one crashed so recently that it must wait.
+
+        Where the system refuses, `crashed` says so.
+        """
+        if self._process is None and self._reason is None and time.monotonic() >= self._due:
+            self._refusal = ""
+            try:
+                self._launch()
+            except OSError as error:
+                self._refusal = f"{sys.executable} cannot be started: {error.strerror}."
+                self._reason = self._refusal
 
     @property
     def hopeless(self) -> bool:
@@ -61,30 +72,31 @@ class WorkerProcess:
         self._crashes = 0
 
     def last_words(self) -> str:
-        """The last line that a child printed, which may say why it stopped."""
-        return last_words(self._output)
+        """The last line that a child printed, which may say why it stopped, or why there is none."""
+        return self._refusal or last_words(self._output)
 
     def crashed(self) -> str | None:
-        """Why the child ended by itself, once after its end; else None."""
-        if self._process is None:
+        """Why the child ended by itself or did not start, once after that; else None."""
+        if self._process is not None and (code := self._process.poll()) is not None:
+            self._process = None
+            self._reason = f"signal {-code}" if code < 0 else f"exit code {code}"
+        if self._reason is None:
             return None
-        code = self._process.poll()
-        if code is None:
-            return None
-        self._process = None
+        reason, self._reason = self._reason, None
         if time.monotonic() - self._born > STEADY_SECONDS:
             self._crashes = 0
         self._due = time.monotonic() + BACKOFF_SECONDS[min(self._crashes, len(BACKOFF_SECONDS) - 1)]
         self._crashes += 1
         self._failed_starts += 1
-        return f"signal {-code}" if code < 0 else f"exit code {code}"
+        return reason
 
     def rest(self, patience: float = REST_SECONDS) -> None:
         """End the child, which gives its memory back; by force if it does not go within `patience`, s."""
         if self._process is None:
             return
         assert self._process.stdin is not None
-        self._process.stdin.close()
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
         try:
             self._process.wait(patience)
         except subprocess.TimeoutExpired:
@@ -105,5 +117,6 @@ class WorkerProcess:
                 env={**POLITE, **os.environ},
             )
         assert self._process.stdin is not None
-        self._process.stdin.write(self._token.encode() + b"\n")
-        self._process.stdin.flush()
+        with suppress(BrokenPipeError):  # it has ended already, which `crashed` will notice
+            self._process.stdin.write(self._token.encode() + b"\n")
+            self._process.stdin.flush()
