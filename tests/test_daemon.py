@@ -301,6 +301,21 @@ def test_a_job_whose_picture_is_gone_fails_with_a_sentence(
     assert "worker ended" not in (own_home / "state" / "daemon.log").read_text()
 
 
+def test_who_comes_to_a_running_job_sees_how_far_it_is(own_home: Path, fake_engine: None) -> None:
+    """And so does its own client, which asks for it when a step takes long."""
+    with Client.connect("tests") as client, Client.connect("another") as other:
+        job = client.submit("protect", {"picture": b"x"}, {"seed": 1, "step_seconds": 3600})
+        while not (job.progress and job.progress.stage == "faking"):
+            client.wait(0.05)
+        watched = other.watch(job.id)
+        while not watched.known:
+            other.wait(0.05)
+        other.status()  # an answer means that all that comes first has been heard
+        assert watched.state == "running"
+        assert watched.progress == job.progress
+        client.cancel(job)
+
+
 def test_of_a_client_that_vanished_is_kept_what_somebody_will_come_for(
     own_home: Path, fake_engine: None, tmp_path: Path
 ) -> None:

@@ -225,6 +225,8 @@ class Daemon:
         self._send(peer, m.Accepted(job=job.id, ahead=ahead))
         if not self._worker_route:
             self._send(peer, m.Progress(job=job.id, stage="starting the engine", step=0, steps=0))
+        elif job is self._running and job.progress:
+            self._send(peer, job.progress)  # the next may take long
 
     def _watch(self, peer: bytes, job: Job) -> None:
         """A client comes for a job: tell it of it from now on, and of its end if it has ended."""

@@ -10,7 +10,6 @@ import logging
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -23,12 +22,10 @@ from glaze_plugin.launch import last_words
 from glaze_server.engine.catalogue import find
 from glaze_server.hub import facts
 from glaze_server.jobs import failure
+from glaze_server.pace import Pace
 from glaze_server.worker_process import OUTPUT_LIMIT
 
 log = logging.getLogger("glaze.downloads")
-
-STEADY_SECONDS = 2.0
-"""s before which nothing is said of the time left."""
 
 Send = Callable[[bytes, m.Message], bool]
 
@@ -75,8 +72,7 @@ class Download:
         self.followers = {peer}
         self.end: m.Done | m.Failed | None = None
         self.progress = m.Progress(job=self.id, stage="asking the hub", step=0, steps=0)
-        self._had: int | None = None
-        self._since = 0.0
+        self._pace = Pace()
 
     def hear(self, line: dict[str, Any]) -> None:
         """What a line of its process means."""
@@ -87,16 +83,7 @@ class Download:
         elif "done" in line:
             done, total = line["done"], line["total"]
             stage = "downloading" if done < total else "checking what came"
-            self.progress = m.Progress(self.id, stage, done, total, self._seconds_left(done, total))
-
-    def _seconds_left(self, done: int, total: int) -> float | None:
-        """By what has come since the first line, which also tells what was there before."""
-        now = time.monotonic()
-        if self._had is None or done < self._had:
-            self._had, self._since = done, now
-        if done == self._had or now - self._since < STEADY_SECONDS:
-            return None
-        return (now - self._since) * (total - done) / (done - self._had)
+            self.progress = m.Progress(self.id, stage, done, total, self._pace.seconds_left(done, total))
 
 
 class Downloads:
