@@ -330,14 +330,18 @@ def test_the_connection_file_is_cleaned_away() -> None:
             assert other.welcome.pid == client.welcome.pid
 
 
-def test_the_folder_of_jobs_is_removed(own_home: Path) -> None:
+@pytest.mark.parametrize("folder", ["state", "state/jobs"])
+def test_the_folder_of_jobs_is_removed(own_home: Path, folder: str) -> None:
     with Client.connect("tests") as client:
         pid = client.welcome.pid
-        (own_home / "state").rename(own_home / "elsewhere")
+        (own_home / folder).rename(own_home / "elsewhere")
+        deadline = time.monotonic() + 30
         while client.words != "The Glaze daemon has stopped.":
+            assert time.monotonic() < deadline
             client.wait(1)
     with Client.connect("tests") as client:
         assert client.welcome.pid != pid
+        assert client.run("protect", JOB, {"seed": 1}).parts["result"] == expected(JOB["picture"], 1)
 
 
 @pytest.fixture

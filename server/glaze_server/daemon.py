@@ -261,8 +261,8 @@ class Daemon:
 
     def _watch_files(self) -> None:
         """Put back a connection file that somebody has cleaned away; stop where the jobs themselves are gone."""
-        if not lock.still_ours(self._lock):
-            log.error("the folder %s has been removed", lock.lock_file().parent)
+        if not lock.still_ours(self._lock) or not self._jobs.still_there():
+            log.error("the folder %s has been removed, or that of the jobs in it", lock.lock_file().parent)
             self.stop()
         elif read_connection() != self.connection:
             try:

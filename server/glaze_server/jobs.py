@@ -129,8 +129,10 @@ class Jobs:
 
     def __init__(self, folder: Path) -> None:
         self._folder = private(folder)
-        self._records = sqlite3.connect(folder / "jobs.sqlite3", isolation_level=None)
+        self._file = folder / "jobs.sqlite3"
+        self._records = sqlite3.connect(self._file, isolation_level=None)
         self._records.executescript(SCHEMA)
+        self._opened = self._file.stat()
         self._disk = ThreadPoolExecutor(1)
         self._clock = time.time() - time.monotonic()
         self._jobs = {job.id: job for job in self._recover()}
@@ -163,6 +165,13 @@ class Jobs:
     def close(self) -> None:
         self._disk.shutdown()
         self._records.close()
+
+    def still_there(self) -> bool:
+        """Whether the records that others see are still those that are open here; somebody may have deleted them."""
+        try:
+            return os.path.samestat(self._opened, self._file.stat())
+        except OSError:
+            return False
 
     def now(self) -> float:
         """Unix time, s, as it was when the store was opened and has gone on since: the system's clock may be moved."""
