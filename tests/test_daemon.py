@@ -341,6 +341,29 @@ def test_of_a_client_that_vanished_is_kept_what_somebody_will_come_for(
                 collect(client, job)
 
 
+def test_after_a_crash_nothing_is_computed_for_a_client_that_has_gone_too(
+    own_home: Path, fake_engine: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLAZE_DESERTED_SECONDS", "4")
+    settings = {"seed": 1, "gate": str(tmp_path / "gate"), "quality": "preview"}
+    with Client.connect("staying") as client, Client.connect("vanishing") as other:
+        staying = client.submit("protect", {"picture": b"staying"}, settings)
+        vanishing = other.submit("protect", {"picture": b"vanishing"}, settings)
+        while not (staying.known and vanishing.known):
+            client.wait(0.05)
+            other.wait(0.05)
+        os.kill(client.welcome.pid, signal.SIGKILL)
+        other.close()
+        (tmp_path / "gate").touch()
+        assert client.complete(staying).parts["result"] == fake_tasks.expected(b"staying", 1)
+        time.sleep(1)  # in which the other would be done
+        assert [job["state"] for job in client.jobs() if job["job"] == vanishing.id] == ["waiting"]
+        deadline = time.monotonic() + 30
+        while [job["state"] for job in client.jobs() if job["job"] == vanishing.id] != ["failed"]:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
 def test_a_preview_does_not_wait_for_a_long_job(own_home: Path, fake_engine: None) -> None:
     """The long job makes way, and comes out as if nothing had happened."""
     with Client.connect("batch") as batch, Client.connect("painter") as painter:

@@ -56,6 +56,16 @@ def test_a_job_that_ran_waits_again_and_remembers_its_crash(tmp_path: Path) -> N
     assert (again.state, again.crashes) == ("waiting", 1)
 
 
+def test_a_job_that_is_of_no_use_without_its_client_waits_for_it(tmp_path: Path) -> None:
+    jobs = Jobs(tmp_path)
+    job = accepted(jobs, quality="preview")
+    jobs.close()
+    again = Jobs(tmp_path)
+    assert again.next_waiting() is None and not again.urgent()
+    again.get(job.id).followers.add(b"back")
+    assert again.urgent() and again.next_waiting() is again.get(job.id)
+
+
 def test_a_record_of_another_version_is_left_aside(tmp_path: Path) -> None:
     jobs = Jobs(tmp_path)
     job = accepted(jobs)

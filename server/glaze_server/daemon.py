@@ -49,6 +49,8 @@ TICK_SECONDS = 1.0
 """s between two looks whether the clients of open jobs are still there, and our own files."""
 CANCEL_SECONDS = 2.0
 """s that a job gets to leave at its next step when it is cancelled; then its worker is ended."""
+DESERTED_SECONDS = float(os.environ.get("GLAZE_DESERTED_SECONDS", "60"))
+"""s after the daemon's start for which jobs that are of no use without their client wait for it to come back."""
 IDLE_SECONDS = float(os.environ.get("GLAZE_IDLE_SECONDS", "600"))
 """s after which a worker without work gives its memory back: artists paint on the same device."""
 LISTED_JOBS = 500
@@ -254,10 +256,13 @@ class Daemon:
         for job in jobs:
             if job.followers & gone:
                 job.followers -= gone
-                if not job.followers and not job.end and job.fleeting:
+                if job.deserted:
                     self._cancel(job)
         if gone:
             log.info("%d clients have gone", len(gone))
+        if time.monotonic() - self._started > DESERTED_SECONDS:
+            for job in [job for job in self._jobs if job.deserted]:
+                self._cancel(job)
 
     def _watch_files(self) -> None:
         """Put back a connection file that somebody has cleaned away; stop where the jobs themselves are gone."""

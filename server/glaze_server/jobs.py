@@ -93,6 +93,16 @@ class Job:
         return self.state == "receiving" or not self.submit.keep
 
     @property
+    def deserted(self) -> bool:
+        """Whether it is of no use unless its client comes back: it came from an earlier daemon."""
+        return self.fleeting and not self.followers and not self.end
+
+    @property
+    def ready(self) -> bool:
+        """Whether it is its turn as soon as the worker has time."""
+        return self.state == "waiting" and not self.deserted
+
+    @property
     def size(self) -> int:
         """Bytes that the job takes on the disk, now or when all of it has come."""
         if self.end:
@@ -298,7 +308,7 @@ class Jobs:
 
     def next_waiting(self) -> Job | None:
         """Interactive jobs before others; among those, the client that was served longest ago; its oldest job."""
-        waiting = [job for job in self._jobs.values() if job.state == "waiting"]
+        waiting = [job for job in self._jobs.values() if job.ready]
         if not waiting:
             return None
         chosen = min(waiting, key=lambda job: (not job.interactive, self._last_served.get(job.client, 0)))
@@ -311,7 +321,7 @@ class Jobs:
 
     def urgent(self) -> bool:
         """Whether somebody waits at a screen."""
-        return any(job.state == "waiting" and job.interactive for job in self._jobs.values())
+        return any(job.ready and job.interactive for job in self._jobs.values())
 
     def crashed(self, job: Job) -> bool:
         """Count that the worker died of a job; whether it may run again, which it then waits for."""
