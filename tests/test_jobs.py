@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from glaze_plugin.errors import BadInput, GlazeError
-from glaze_plugin.messages import Done, Part, Submit, Upload
+from glaze_plugin.messages import Done, Fetch, Part, Submit, Upload
 from glaze_server import jobs as store
 from glaze_server.jobs import Job, Jobs, failure
 
@@ -115,6 +115,15 @@ def test_the_disk_is_bounded_and_the_oldest_results_make_room(tmp_path: Path, mo
     with pytest.raises(BadInput, match="no room"):
         jobs.add(submit(size=12), b"a")
     assert first.id in {job.id for job in jobs}  # nothing is dropped for a job that is refused all the same
+
+
+def test_a_result_that_is_gone_is_told_in_a_sentence(tmp_path: Path) -> None:
+    jobs = Jobs(tmp_path)
+    job = accepted(jobs)
+    finish(jobs, job)
+    (job.folder / "out" / "result").unlink()
+    with pytest.raises(GlazeError, match="The job's result cannot be read any more: No such file"):
+        jobs.read(Fetch(job.id, "result", 0, 6))
 
 
 def test_results_are_kept_for_their_time_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

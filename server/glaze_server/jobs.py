@@ -369,16 +369,19 @@ class Jobs:
     # ---- finished ----
 
     def read(self, fetch: Fetch) -> bytes:
-        """A stretch of a finished job's part. Raises BadInput where there is none."""
+        """A stretch of a finished job's part. Raises GlazeError where there is none, or none any more."""
         job = self.get(fetch.job)
         if not isinstance(job.end, Done):
             raise BadInput("not_done", f"The job {job.id} has no result.")
         part = _part(job.end.parts, fetch.part)
         if fetch.offset > part.size:
             raise BadInput("band_size", f"{part.name} is shorter than that.")
-        with open(job.folder / "out" / part.name, "rb") as file:
-            file.seek(fetch.offset)
-            return file.read(min(fetch.length, MAX_PAYLOAD))
+        try:
+            with open(job.folder / "out" / part.name, "rb") as file:
+                file.seek(fetch.offset)
+                return file.read(min(fetch.length, MAX_PAYLOAD))
+        except OSError as error:
+            raise GlazeError("disk", f"The job's {part.name} cannot be read any more: {error.strerror}.") from error
 
     def forget(self, job: str) -> None:
         """Drop an ended job and its result."""

@@ -10,7 +10,7 @@ import zmq
 
 from glaze_plugin.errors import GlazeError
 from glaze_plugin.frames import to_frames
-from glaze_plugin.messages import Chunk, Fetch, Message, Preview, Progress, Tick
+from glaze_plugin.messages import Chunk, Fetch, Message, Preview, Progress, Refused, Tick
 
 log = logging.getLogger("glaze.daemon")
 
@@ -22,7 +22,7 @@ class Outbox:
     """A Fetch stands for its chunk, whose bytes are read when they can go out: so little memory waits here."""
 
     def __init__(self, router: zmq.Socket[bytes], read: Callable[[Fetch], bytes]) -> None:
-        """read: the bytes that a Fetch asks for; raises GlazeError or OSError where they are not there."""
+        """read: the bytes that a Fetch asks for; raises GlazeError where they are not there."""
         self._router = router
         self._read = read
         self._late: dict[bytes, deque[Message]] = {}
@@ -44,14 +44,16 @@ class Outbox:
         return trouble != zmq.EHOSTUNREACH
 
     def send_late(self) -> None:
-        """Try again what was too much for the peers that it is for."""
+        """Try again what was too much for the peers that it is for; what is no longer there is refused."""
         for peer, late in list(self._late.items()):
             while late:
                 try:
                     if self._send_now(peer, late[0]) == zmq.EAGAIN:
                         break
-                except (GlazeError, OSError) as error:
+                except GlazeError as error:
                     log.info("a chunk is no longer there: %s", error)
+                    late[0] = Refused(error.code, error.sentence, error.remedy, getattr(late[0], "job", ""))
+                    continue
                 late.popleft()
             else:
                 del self._late[peer]
