@@ -159,7 +159,8 @@ class Daemon:
         except GlazeError as caught:
             error = caught
         except OSError as caught:
-            error = GlazeError("disk", f"The daemon cannot store the job: {caught.strerror}.")
+            cannot = "store the job" if isinstance(msg, (m.Submit, m.Upload)) else "use its files"
+            error = GlazeError("disk", f"The daemon cannot {cannot}: {caught.strerror}.")
         except Exception:  # a fault of the daemon's own: the other programs' jobs go on
             log.exception("a message in whose handling the daemon has a fault")
             error = GlazeError("daemon_fault", "The daemon has a fault, which its log describes.")

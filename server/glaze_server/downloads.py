@@ -102,7 +102,7 @@ class Downloads:
     def take(self, peer: bytes, msg: m.Message) -> bool:
         """Do what a client wants where it is about encoders or their downloads; whether it is.
 
-        Raises BadInput, and OSError where no process can be started.
+        Raises GlazeError where it cannot be done.
         """
         if isinstance(msg, m.AskModels):
             self._send(peer, m.Models(models=known()))
@@ -166,7 +166,11 @@ class Downloads:
             raise BadInput("downloading", sentence)
         find(msg.name)
         log.info("%s is downloaded", msg.name)
-        self._last = Download(msg, peer, DownloadProcess(msg.name, self._output))
+        try:
+            process = DownloadProcess(msg.name, self._output)
+        except OSError as error:
+            raise GlazeError("download_stopped", f"The download cannot be started: {error.strerror}.") from error
+        self._last = Download(msg, peer, process)
         self._tell(peer, self._last)
 
     def _tell(self, peer: bytes, one: Download) -> None:

@@ -163,6 +163,16 @@ def test_a_client_that_goes_ends_its_download(hub: Hub) -> None:
         pull(client, TINY)
 
 
+def test_a_download_that_cannot_be_started_is_refused_as_such(hub: Hub, own_home: Path) -> None:
+    with Client.connect("tests") as client:
+        (own_home / "state" / "download.out").mkdir()  # where what its process prints should go
+        with pytest.raises(GlazeError, match="The download cannot be started: Is a directory") as caught:
+            pull(client, TINY)
+        assert caught.value.code == "download_stopped"
+        (own_home / "state" / "download.out").rmdir()
+        pull(client, TINY)
+
+
 def test_two_at_once_are_one_too_many(hub: Hub) -> None:
     with Client.connect("tests") as client, Client.connect("another") as other:
         offer = stalled(client, hub)
