@@ -137,10 +137,8 @@ def _die_with_the_daemon() -> None:
 
 
 def main() -> None:
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(
-            number, signal.SIG_IGN
-        )  # sent to every process at a shutdown; the daemon decides when this one ends
+    for number in (signal.SIGINT, signal.SIGTERM):  # at a shutdown all get them; the daemon says when this one ends
+        signal.signal(number, signal.SIG_IGN)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("pyvips").setLevel(logging.WARNING)
     token = sys.stdin.readline().strip()
