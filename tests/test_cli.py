@@ -10,11 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 from PIL import Image, ImageOps
 
+from glaze_plugin.cli import pictures
+from glaze_plugin.errors import BadInput
 from tests.conftest import Glaze, file_bytes
 
 QUICK = ("--quality", "preview", "--style", "weave")
@@ -201,6 +204,48 @@ def test_what_a_result_is_made_from_is_never_overwritten(
     done = glaze(*arguments)
     assert (done.returncode, done.stderr) == (2, "A result would overwrite its source. Name another file.\n")
     assert painting.read_bytes() == (painting.parent / "mask.png").read_bytes() == before
+
+
+@pytest.fixture
+def alias(tmp_path: Path) -> Iterator[Path]:
+    """The test's own folder in a second place; only root can mount it there."""
+    if os.getuid() != 0:
+        pytest.skip("mounting a folder in a second place needs root")
+    folder = tmp_path.with_name(f"{tmp_path.name} alias")
+    folder.mkdir()
+    subprocess.run(["mount", "--bind", str(tmp_path), str(folder)], check=True)
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_source_is_known_by_another_way_to_it(glaze: Glaze, painting: Path, alias: Path) -> None:
+    album = painting.parent / "album"
+    album.mkdir()
+    shutil.copy(painting, album / "a.png")
+    before = painting.read_bytes()
+    for source, out, said in (
+        (painting, alias / painting.name, "would overwrite its source"),
+        (painting, f"{alias}/", "would overwrite its source"),
+        (album, alias / "album", "would overwrite their sources"),
+    ):
+        done = glaze("protect", source, "-o", out, *QUICK)
+        assert (done.returncode, said in done.stderr) == (2, True), done.stderr
+    (album / "album").mkdir()
+    shutil.copy(painting, album / "album" / "a.png")
+    (album / "album" / "a.png").with_stem("b").write_bytes(before)
+    done = glaze("protect", album, "-o", alias, *QUICK)
+    assert "a.png may be a source itself" in done.stderr
+    assert painting.read_bytes() == (album / "a.png").read_bytes() == before
+
+
+@pytest.mark.parametrize(("system", "two"), [("linux", False), ("darwin", True), ("win32", True)])
+def test_where_large_and_small_letters_are_one_name(
+    system: str, two: bool, painting: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    files = [painting, painting.parent / "other" / "PAINTING.png"]
+    with pytest.raises(BadInput, match="same file") if two else nullcontext():
+        pictures.plan(files, str(painting.parent / "out"), False, None, None)
 
 
 def test_two_results_never_share_a_name(glaze: Glaze, painting: Path) -> None:

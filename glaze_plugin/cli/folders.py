@@ -16,7 +16,7 @@ from typing import Any
 
 from glaze_plugin import __version__
 from glaze_plugin.cli.output import complain, console, print_json
-from glaze_plugin.cli.pictures import READ_ONLY, SUFFIXES, Errand, attempt, read, result_name, spare, writable
+from glaze_plugin.cli.pictures import READ_ONLY, SUFFIXES, Errand, attempt, read, result_name, same, spare, writable
 from glaze_plugin.errors import BadInput, Cancelled, GlazeError, described
 
 LEDGER = ".glaze-done.json"
@@ -84,7 +84,7 @@ def check(folder: Path, out: str | None, in_place: bool, target: Path | None) ->
     if not out:
         raise BadInput("folder", f"{folder} is a folder; say with -o to which folder its cloaked pictures go.")
     there = Path(out)
-    if there.resolve() == folder.resolve():
+    if same(there, folder):
         raise BadInput("overwrite", "The results would overwrite their sources.", "Name another folder.")
     try:
         there.mkdir(parents=True, exist_ok=True)
@@ -97,9 +97,7 @@ def pictures(folder: Path, out: Path) -> Iterator[Path]:
     """Every picture below the folder in the order of its name; nothing hidden, and not the results."""
     for place, folders, files in os.walk(folder):
         here = Path(place)
-        folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and (here / name).resolve() != out.resolve()
-        )
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and not same(here / name, out))
         for name in sorted(files):
             if Path(name).suffix.lower() in SUFFIXES.keys() | READ_ONLY.keys() and not name.startswith("."):
                 yield here / name
@@ -182,8 +180,12 @@ def _one(
 
 def _among_sources(result: Path, folder: Path, out: Path) -> bool:
     """Whether it lies where sources lie too: results are told from those by their folder alone."""
-    within, there = folder.resolve(), result.parent.resolve()
-    return there.is_relative_to(within) and not out.resolve().is_relative_to(within)
+    return _within(result.parent, folder) and not _within(out, folder)
+
+
+def _within(path: Path, folder: Path) -> bool:
+    whole = path.resolve()
+    return any(same(one, folder) for one in (whole, *whole.parents))
 
 
 def _note(path: Path, error: BadInput, tally: Tally) -> bool:

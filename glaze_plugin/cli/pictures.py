@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,9 +89,30 @@ def result_name(source: Path) -> tuple[str, str]:
     return (source.name + suffix, SUFFIXES[suffix]) if suffix else (source.name, "")
 
 
+def place(path: Path) -> str:
+    """What two names of one file have in common, be it there or not; macOS and Windows do not tell A from a."""
+    whole = str(path.resolve())
+    return whole.casefold() if sys.platform in ("darwin", "win32") else whole
+
+
+def _known_as(path: Path) -> set[object]:
+    """The file's place, and its number where it is there: a mount shows one file in two places."""
+    known: set[object] = {place(path)}
+    with contextlib.suppress(OSError):
+        found = path.stat()
+        known.add((found.st_dev, found.st_ino))
+    return known
+
+
+def same(one: Path, other: Path) -> bool:
+    """Whether both are one file or folder, by whichever ways they are reached."""
+    return not _known_as(one).isdisjoint(_known_as(other))
+
+
 def spare(sources: Iterable[Path], results: Iterable[Path], remedy: str = "Name another file.") -> None:
     """Raises BadInput where a result would overwrite what it is made from."""
-    if {source.resolve() for source in sources} & {result.resolve() for result in results}:
+    kept: set[object] = set().union(*map(_known_as, sources))
+    if not all(kept.isdisjoint(_known_as(result)) for result in results):
         raise BadInput("overwrite", "A result would overwrite its source.", remedy)
 
 
@@ -118,14 +140,15 @@ def plan(files: list[Path], out: str | None, in_place: bool, mask: Path | None, 
             name, format = result_name(source)
             result = folder / name if folder else source.with_name(name).with_stem(f"{Path(name).stem}-glazed")
         errands.append(Errand(source, result, format, mask, target))
-    results = [errand.result.resolve() for errand in errands]
-    if len(set(results)) < len(results):
+    results = [errand.result for errand in errands]
+    places = set(map(place, results))
+    if len(places) < len(results):
         raise BadInput("collision", "Two of the pictures would be written to the same file.")
     masks, targets = [mask] if mask else [], [target] if target else []
     if not in_place:
         spare(files, [*results, *targets], "Say --in-place if that is meant.")
     spare(masks, [*results, *targets])
-    if target and target.resolve() in results:
+    if target and place(target) in places:
         raise BadInput("collision", "The target and the result would be written to the same file.")
     if folder:
         try:
