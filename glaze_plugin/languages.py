@@ -5,6 +5,9 @@ GERMAN = {
     "“{path}” could not be written; nothing was exported.": (
         "„{path}“ konnte nicht geschrieben werden; es wurde nichts exportiert."
     ),
+    "This is the picture's own file; choose another name.": (
+        "Das ist die Datei des Bildes selbst; wähle einen anderen Namen."
+    ),
     "Saved as “{path}”.": "Gespeichert als „{path}“.",
     "Quick and weak": "Schnell und schwach",
     "Standard": "Standard",
@@ -163,6 +166,7 @@ GERMAN = {
 JAPANESE = {
     "Glaze layer": "レイヤーを Glaze 加工",
     "“{path}” could not be written; nothing was exported.": "「{path}」に書き込めず、何も書き出されませんでした。",
+    "This is the picture's own file; choose another name.": "これは元の画像のファイルです。別の名前を選んでください。",
     "Saved as “{path}”.": "「{path}」に保存しました。",
     "Quick and weak": "速い・弱い",
     "Standard": "標準",

@@ -4,6 +4,7 @@ What is cloaked is a snapshot, a copy of the document that shares its memory: wh
 never touched, it can be exported.
 """
 
+import contextlib
 from pathlib import Path
 
 from krita import InfoObject, Krita
@@ -67,9 +68,15 @@ def _later(what):
 
 
 def export(document, target, cloaks, settings):
-    """Cloak a document's picture in the background and save it as `target`, which is replaced."""
+    """Cloak a document's picture in the background and save it as `target`, which is replaced.
+
+    The file of an open document is not: of its layers one would be left.
+    """
     if target.suffix.lower() not in FORMATS:
         cloaks.told.emit(tr("A glazed copy can be a PNG, JPEG, WebP, TIFF or KRA file."))
+        return
+    if any(_same(Path(one.fileName()), target) for one in Krita.instance().documents() if one.fileName()):
+        cloaks.told.emit(tr("This is the picture's own file; choose another name."))
         return
     snapshot = document.clone()
     snapshot.setBatchmode(True)
@@ -84,6 +91,12 @@ def export(document, target, cloaks, settings):
     cloaks.add(one)
     cloaks.told.emit(tr("note animated") if "animated" in subject.notes else "")
     one.changed.emit()
+
+
+def _same(one, other):
+    with contextlib.suppress(OSError):
+        return one.samefile(other)
+    return one == other
 
 
 def _suggested(document):

@@ -227,6 +227,23 @@ def test_another_format(krita: Krita, painting: NDArray[np.uint8], tmp_path: Pat
     assert krita.run(SENTENCE).startswith("A glazed copy can be")
 
 
+@pytest.mark.parametrize("active", [True, False])
+def test_the_file_of_an_open_picture_keeps_its_layers(
+    krita: Krita, painting: NDArray[np.uint8], tmp_path: Path, active: bool
+) -> None:
+    """By another way to it, too."""
+    path = tmp_path / "work.kra"
+    assert krita.run("active().saveAs(path)", path=str(path))
+    if not active:
+        krita.new_document("RGBA", "U8", WIDTH, HEIGHT)
+    (tmp_path / "link").symlink_to(tmp_path)
+    before = path.read_bytes()
+    for target in (path, tmp_path / "link" / "work.kra"):
+        export(krita, target)
+        assert krita.run(SENTENCE) == "This is the picture's own file; choose another name."
+    assert path.read_bytes() == before
+
+
 def test_too_small(krita: Krita, tmp_path: Path) -> None:
     krita.new_document("RGBA", "U8", 20, 20)
     export(krita, tmp_path / "copy.png")

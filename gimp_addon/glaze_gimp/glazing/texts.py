@@ -51,9 +51,6 @@ GERMAN = {
         "Eine überzogene Kopie kann eine PNG-, JPEG-, WebP- oder TIFF-Datei sein."
     ),
     "There is no folder “{path}”.": "Den Ordner „{path}“ gibt es nicht.",
-    "This is the picture's own file; choose another name.": (
-        "Das ist die Datei des Bildes selbst; wähle einen anderen Namen."
-    ),
     "“{name}” is there already and was not replaced.": "„{name}“ gibt es schon und wurde nicht ersetzt.",
     "“{name}” is there already. Replace it?": "„{name}“ gibt es schon. Ersetzen?",
     "The picture was closed.": "Das Bild wurde geschlossen.",
@@ -123,7 +120,6 @@ JAPANESE = {
         "Glaze 加工したコピーは PNG、JPEG、WebP、TIFF で保存できます。"
     ),
     "There is no folder “{path}”.": "フォルダー「{path}」がありません。",
-    "This is the picture's own file; choose another name.": "これは元の画像のファイルです。別の名前を選んでください。",
     "“{name}” is there already and was not replaced.": "「{name}」はすでにあるため、置き換えませんでした。",
     "“{name}” is there already. Replace it?": "「{name}」はすでにあります。置き換えますか？",
     "The picture was closed.": "画像が閉じられました。",
