@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import tempfile
@@ -60,14 +61,18 @@ def _paths(folder: Path) -> list[str]:
 
 
 def _followed(order: dict[str, Any], tell: Callable[[Progress], None]) -> dict[str, Any]:
-    """The last line of the server's process, whose progress is told."""
+    """The last line of the server's process, whose progress is told. The order is too long for its command line."""
     *command, module = start_command()
-    words = [*command, f"{module}.mimicry", json.dumps(order)]
     last: dict[str, Any] = {}
-    with (
-        tempfile.TemporaryFile() as complaints,
-        subprocess.Popen(words, stdout=subprocess.PIPE, stderr=complaints, text=True, encoding="utf-8") as child,
-    ):
+    with tempfile.TemporaryFile() as orders, tempfile.TemporaryFile() as complaints, contextlib.ExitStack() as stack:
+        orders.write(json.dumps(order).encode())
+        orders.seek(0)
+        words = [*command, f"{module}.mimicry"]
+        child = stack.enter_context(
+            subprocess.Popen(
+                words, stdin=orders, stdout=subprocess.PIPE, stderr=complaints, text=True, encoding="utf-8"
+            )
+        )
         assert child.stdout is not None
         try:
             for text in child.stdout:

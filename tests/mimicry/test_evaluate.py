@@ -84,7 +84,7 @@ def test_bad_input_is_one_sentence(
     if changes.pop("torn", False):
         pictures[0].write_bytes(pictures[0].read_bytes()[:300])
     order = {"pictures": list(map(str, pictures)), "out": str(tmp_path / "out"), "generator": str(sd)}
-    assert main([json.dumps(order | changes)]) == 2
+    assert main(json.dumps(order | changes)) == 2
     error = json.loads(capsys.readouterr().out.splitlines()[-1])["error"]
     assert error["kind"] == "bad_input"
     assert error["sentence"].startswith(said)
@@ -96,3 +96,16 @@ def test_an_empty_folder_is_told_of_before_anything_is_loaded(glaze: Glaze, tmp_
     done = glaze("evaluate", "empty", "-o", "out", "--generator", "sd")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("There is no picture in empty. ")
+
+
+def test_a_large_collection_in_any_console_ends_in_a_sentence_too(glaze: Glaze, works: Path, tmp_path: Path) -> None:
+    """Its paths are more than a command line holds, and not in the letters of the console."""
+    for number in range(60):
+        others = tmp_path / "他の人" / f"作家その{number}"
+        others.mkdir(parents=True)
+        for picture in range(100):
+            (others / f"展覧会の作品その{picture}.png").touch()
+    words = ["evaluate", works, "-o", "out", "--generator", "誰か", "--others", "他の人"]
+    done = glaze(*words, env={**os.environ, "PYTHONIOENCODING": "cp1252:backslashreplace"})
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(ascii("There is no generator '誰か'. ")[1:-2])

@@ -146,7 +146,7 @@ def test_a_study_tries_the_remover_of_a_file_and_no_other_one_afterwards(
     }
 
     def said() -> dict[str, Any]:
-        code = main([json.dumps(order)])
+        code = main(json.dumps(order))
         line: dict[str, Any] = json.loads(capsys.readouterr().out.splitlines()[-1])
         assert (code == 0) == ("report" in line)
         return line

@@ -1,8 +1,8 @@
-"""`python -m glaze_server.mimicry ORDER`: one study, told of in JSON lines. `glaze evaluate` runs it.
+"""`python -m glaze_server.mimicry`: one study, told of in JSON lines. `glaze evaluate` runs it.
 
-ORDER is JSON: pictures (paths), others (artist → paths), out, generator, and of a Plan: shares, seeds, samples, steps,
-style, ways, quick, counters, foreign (an arm cloaked against the embedded encoder), remover (the file of a trained one,
-which is tried as a further countermeasure). Lines:
+The order comes on standard input, as JSON: pictures (paths), others (artist → paths), out, generator, and of a Plan:
+shares, seeds, samples, steps, style, ways, quick, counters, foreign (an arm cloaked against the embedded encoder),
+remover (the file of a trained one, which is tried as a further countermeasure). Lines:
 {"stage": …, "step": …, "steps": …}, {"report": …, "page": path, "verdict": […]}, and {"error": …}, which is the last.
 """
 
@@ -57,7 +57,7 @@ class _Lines:
 
 
 def say(line: dict[str, Any]) -> None:
-    print(json.dumps(line, ensure_ascii=False), flush=True)
+    print(json.dumps(line), flush=True)
 
 
 def generator(name: str, where: device.Device) -> Generator:
@@ -151,13 +151,12 @@ def evaluate(order: dict[str, Any]) -> None:
     say({"report": found, "page": str(one.kept.folder / "report.html"), "verdict": report.verdict(found)})
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Do what the order says. Returns the exit code."""
-    (order,) = sys.argv[1:] if arguments is None else arguments
+def main(order: str | None = None) -> int:
+    """Do what the order says, by default that on standard input. Returns the exit code."""
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
         try:
-            evaluate(json.loads(order))
+            evaluate(json.loads(sys.stdin.read() if order is None else order))
         except (RuntimeError, MemoryError) as error:
             if device.out_of_memory(error):
                 raise device.no_memory() from error
