@@ -97,7 +97,8 @@ def _lines(*arguments: str) -> Iterator[dict[str, Any]]:
     """What the server's process says, line by line. Raises the error that it ends with."""
     *command, module = start_command()
     words = [*command, f"{module}.hub", *arguments]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8") as child:
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdout=pipe, stderr=pipe, encoding="utf-8", errors="replace") as child:
         assert child.stdout is not None and child.stderr is not None
         for text in child.stdout:
             line = json.loads(text)

@@ -26,8 +26,8 @@ def complain(error: GlazeError, about: str = "") -> None:
 
 
 def print_json(value: Any) -> None:
-    """One JSON value on one line."""
-    print(json.dumps(value, ensure_ascii=False), flush=True)
+    """One JSON value on one line, in ASCII: whatever the console's letters are, it can be read back."""
+    print(json.dumps(value), flush=True)
 
 
 class TimeLeft(ProgressColumn):

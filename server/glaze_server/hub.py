@@ -80,7 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
     action, *names = (sys.argv[1:] if arguments is None else arguments) or ["list"]
 
     def say(line: dict[str, Any]) -> None:
-        print(json.dumps(line, ensure_ascii=False), flush=True)
+        print(json.dumps(line), flush=True)
 
     try:
         if action == "list":

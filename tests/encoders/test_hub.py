@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -267,3 +268,13 @@ def test_what_the_artist_put_there_is_not_removed(shelf: Path, glaze: Glaze) -> 
     assert {path.name for path in by_hand.iterdir()} == {file.name for file in MODELS["taef2"].files}
     shutil.rmtree(by_hand)
     assert glaze("models", "verify", "taef2", env=asking(None)).returncode == 1
+
+
+@pytest.mark.parametrize("letters", ["絵".encode(), b"\xe9"])
+def test_names_that_the_console_cannot_show_stop_nothing(shelf: Path, glaze: Glaze, letters: bytes) -> None:
+    (shelf / os.fsdecode(letters + b".safetensors")).write_bytes(b"mine")
+    environment = asking(None, PYTHONIOENCODING="cp1252")
+    listed = glaze("models", "list", "--json", env=environment)
+    assert json.loads(listed.stdout)[-1]["name"] == os.fsdecode(letters)
+    shown = os.fsdecode(letters).encode("ascii", "backslashreplace").decode()
+    assert f"On this computer: embedded, {shown}." in glaze("doctor", env=environment).stdout
