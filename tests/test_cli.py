@@ -86,7 +86,7 @@ def test_many_files_go_to_a_folder_and_one_bad_one_stops_nothing(glaze: Glaze, p
 def test_names_with_anything_in_them_work(glaze: Glaze, painting: Path) -> None:
     folder = painting.parent / "n~ zdjęcia, カナ #1 🎨"
     folder.mkdir()
-    name = "ein Bild, größer #2 [x] カ.png"
+    name = "ein Bild, größer #2 [red] :tada: カ.png"
     shutil.copy(painting, folder / name)
     done = glaze("protect", folder / name, "-o", folder / "out", "--json", *QUICK)
     assert done.returncode == 2, "one file and a name without a suffix: the suffix is missing"
@@ -96,7 +96,15 @@ def test_names_with_anything_in_them_work(glaze: Glaze, painting: Path) -> None:
     assert files_in(folder / "out") == {name}
     done = glaze("protect", folder / name, *QUICK)
     assert done.returncode == 0, done.stderr
-    assert str(folder / "ein Bild, größer #2 [x] カ-glazed.png") in done.stdout
+    assert str(folder / "ein Bild, größer #2 [red] :tada: カ-glazed.png") in done.stdout
+
+
+def test_a_name_may_be_as_long_as_a_name_can_be(glaze: Glaze, painting: Path) -> None:
+    name = "a" * (os.pathconf(painting.parent, "PC_NAME_MAX") - 4) + ".png"
+    shutil.copy(painting, painting.with_name(name))
+    done = glaze("protect", name, "-o", "out/", *QUICK)
+    assert done.returncode == 0, done.stderr
+    assert files_in(painting.parent / "out") == {name}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has such names")
@@ -455,3 +463,12 @@ def test_help_and_version_need_no_daemon(glaze: Glaze, tmp_path: Path) -> None:
     for arguments in (("--help",), ("protect", "--help"), ("--version",)):
         assert glaze(*arguments, env=environment).returncode == 0
     assert not (tmp_path / "own").exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+@pytest.mark.parametrize("arguments", [("--version",), ("models", "list", "--json"), ("models", "list")])
+def test_an_output_that_cannot_be_written_is_a_sentence(arguments: tuple[str, ...], tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "glaze_plugin.cli", *arguments]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "What Glaze says cannot be written: No space left on device.\n")

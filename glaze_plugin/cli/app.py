@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any, Optional
@@ -321,6 +322,19 @@ def run() -> int:
     """Run the command line; every error becomes one sentence and its exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be UTF-8
+    try:
+        code = _run()
+        sys.stdout.flush()
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would fail once more as it ends
+        complain(GlazeError("output", f"What Glaze says cannot be written: {error.strerror}."))
+        return GlazeError.exit_code
+    return code
+
+
+def _run() -> int:
     command = typer.main.get_command(app)
     try:
         code = command.main(prog_name="glaze", standalone_mode=False)

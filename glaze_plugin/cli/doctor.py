@@ -40,9 +40,9 @@ def examine(json: bool) -> int:
         print_json([vars(finding) for finding in findings])
     else:
         for finding in findings:
-            console.print(f"{finding.level:8}{finding.about:10}{finding.sentence}", markup=False, soft_wrap=True)
+            console.print(f"{finding.level:8}{finding.about:10}{finding.sentence}", soft_wrap=True)
             if finding.remedy:
-                console.print(f"{'':18}{finding.remedy}", markup=False, soft_wrap=True)
+                console.print(f"{'':18}{finding.remedy}", soft_wrap=True)
     return int(any(finding.level == "problem" for finding in findings))
 
 

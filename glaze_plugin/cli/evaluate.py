@@ -28,11 +28,11 @@ def evaluate(folder: Path, others: Path | None, order: dict[str, Any], as_json: 
         print_json(report["report"])
         return
     for sentence in report["verdict"]:
-        console.print(sentence, markup=False, soft_wrap=True)
-    console.print(report["report"]["statement"], markup=False, soft_wrap=True)
+        console.print(sentence, soft_wrap=True)
+    console.print(report["report"]["statement"], soft_wrap=True)
     for note in report["report"]["notes"]:
-        console.print(note, markup=False, soft_wrap=True)
-    console.print(f"The report is {report['page']}.", markup=False, soft_wrap=True)
+        console.print(note, soft_wrap=True)
+    console.print(f"The report is {report['page']}.", soft_wrap=True)
 
 
 def study(folder: Path, others: Path | None, order: dict[str, Any], tell: Callable[[Progress], None]) -> dict[str, Any]:

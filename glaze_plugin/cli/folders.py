@@ -43,7 +43,7 @@ class Tally:
             print_json({"cloaked": self.cloaked, "skipped": self.skipped, "failures": failures})
             return
         done = f"{self.cloaked} cloaked, {self.skipped} done before, {len(self.failures)} failed."
-        console.print(done, markup=False)
+        console.print(done)
         for source, error in self.failures.items():
             complain(error, source)
 

@@ -106,4 +106,4 @@ def _notes(host: Host, found: Sequence[App]) -> Iterator[str]:
 
 
 def _say(sentence: str) -> None:
-    console.print(sentence.strip(), markup=False, soft_wrap=True)
+    console.print(sentence.strip(), soft_wrap=True)

@@ -46,7 +46,7 @@ def here() -> list[str]:
 
 def pull(names: list[str], as_json: bool) -> None:
     """Download encoders, with progress where standard error is a terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     shown = not as_json and errors.is_terminal
     with Progress(*columns, TimeRemainingColumn(), console=errors, transient=True, disable=not shown) as bar:
         task = bar.add_task("looking", total=None)

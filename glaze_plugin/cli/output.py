@@ -16,8 +16,8 @@ from rich.text import Text
 from glaze_plugin import messages
 from glaze_plugin.errors import GlazeError
 
-console = Console(highlight=False)
-errors = Console(stderr=True, highlight=False)
+console = Console(highlight=False, markup=False, emoji=False)
+errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
 
 
 def complain(error: GlazeError, about: str = "") -> None:
@@ -46,7 +46,12 @@ def _duration(seconds: float) -> str:
 @contextmanager
 def progress_bar(title: str, shown: bool = True) -> Iterator[Callable[[messages.Progress], None]]:
     """A progress bar on standard error where that is a terminal; yields what to call with each progress message."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[stage]}"), TimeLeft())
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[stage]}", markup=False),
+        TimeLeft(),
+    )
     with Progress(*columns, console=errors, transient=True, disable=not shown or not errors.is_terminal) as bar:
         task = bar.add_task(title, total=None, stage="", left=None)
 

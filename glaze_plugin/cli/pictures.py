@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
@@ -61,7 +62,7 @@ def writable(path: Path) -> Iterator[Path]:
     It may be read and written by those who could before. Raises BadInput where the folder cannot be written, before any
     work is done.
     """
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside = path.with_name(f".glaze-{secrets.token_hex(8)}.part")  # the name itself may be as long as one can be
     try:
         beside.touch(0o600 if path.exists() else 0o666)
         yield beside
@@ -183,15 +184,15 @@ def attempt(errand: Errand, settings: dict[str, Any], json: bool) -> GlazeError 
     if json:
         print_json(report)
         return None
-    console.print(f"{errand.source} → {errand.result}", soft_wrap=True, markup=False)
+    console.print(f"{errand.source} → {errand.result}", soft_wrap=True)
     growth = "" if report["growth"] is None else f", {report['growth']:.2f} times the file size"
-    console.print(f"{_aim(report)}, {report['seconds']:.0f} s{growth}", markup=False)
+    console.print(f"{_aim(report)}, {report['seconds']:.0f} s{growth}")
     if report["chosen"] == "first picture":
-        console.print("That style is kept for all your pictures; `glaze style` changes it.", markup=False)
+        console.print("That style is kept for all your pictures; `glaze style` changes it.")
     console.print(figures_table(report))
-    console.print(report["statement"], markup=False)
+    console.print(report["statement"])
     for note in report["notes"]:
-        console.print(note, markup=False)
+        console.print(note)
     return None
 
 
@@ -240,9 +241,9 @@ def measure(clean: Path, cloaked: Path, target: Path | None, settings: dict[str,
     if json:
         print_json(report)
     else:
-        console.print(_aim(report), markup=False)
+        console.print(_aim(report))
         console.print(figures_table(report))
-        console.print(report["statement"], markup=False)
+        console.print(report["statement"])
 
 
 def review(clean: Path, cloaked: Path, target: Path | None, settings: dict[str, Any], out: Path) -> None:

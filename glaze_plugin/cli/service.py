@@ -109,7 +109,7 @@ def status(json: bool) -> None:
         "log": state.log,
     }
     for name, value in rows.items():
-        console.print(f"{name:13}{value}", markup=False, soft_wrap=True)
+        console.print(f"{name:13}{value}", soft_wrap=True)
 
 
 def jobs(json: bool) -> None:

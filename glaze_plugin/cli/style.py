@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
-from rich.text import Text
 
 from glaze_plugin.cli.output import complain, console, print_json, progress_bar
 from glaze_plugin.cli.pictures import SUFFIXES, read
@@ -41,7 +40,7 @@ def _say(report: dict[str, Any], json: bool) -> None:
         console.print("No target style is kept; the next picture that you cloak chooses one.")
     else:
         how = HOW.get(artist["chosen"], artist["chosen"]).format(**artist)
-        console.print(f"Your pictures are drawn towards {artist['style']}, {how}.", markup=False, soft_wrap=True)
+        console.print(f"Your pictures are drawn towards {artist['style']}, {how}.", soft_wrap=True)
 
 
 def show(json: bool) -> None:
@@ -71,9 +70,9 @@ def list_all(json: bool) -> None:
     table = Table("", "style", "from yours", "looks like", box=None, pad_edge=False)
     for name, prompt in report["styles"].items():
         distance = f"{kept['distances'][name]:.2f}" if name in kept["distances"] else ""
-        table.add_row("*" if name == kept["style"] else "", name, distance, Text(prompt))
+        table.add_row("*" if name == kept["style"] else "", name, distance, prompt)
     console.print(table)
-    console.print(f"Painters: {', '.join(report['painters'])}", markup=False, soft_wrap=True)
+    console.print(f"Painters: {', '.join(report['painters'])}", soft_wrap=True)
 
 
 def found(places: list[Path]) -> list[Path]:
