@@ -7,7 +7,7 @@ import os
 import secrets
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,14 @@ def writable(path: Path) -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             beside.unlink(missing_ok=True)
+
+
+def make(folder: Path) -> None:
+    """Make a folder, unless it is there. Raises BadInput."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput("unwritable", f"The folder {folder} cannot be made: {error.strerror}.") from None
 
 
 def format_of(path: Path) -> str:
@@ -152,10 +160,7 @@ def plan(files: list[Path], out: str | None, in_place: bool, mask: Path | None, 
     if target and place(target) in places:
         raise BadInput("collision", "The target and the result would be written to the same file.")
     if folder:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise BadInput("unwritable", f"The folder {folder} cannot be made: {error.strerror}.") from None
+        make(folder)
     return errands
 
 
@@ -171,10 +176,15 @@ def protect(errands: list[Errand], settings: dict[str, Any], json: bool) -> int:
     return code
 
 
-def attempt(errand: Errand, settings: dict[str, Any], json: bool) -> GlazeError | None:
-    """Cloak one picture and tell of it. Returns what kept it from that. Raises DaemonUnavailable."""
+def attempt(
+    errand: Errand, settings: dict[str, Any], json: bool, keep: Callable[[bytearray], None] = lambda _: None
+) -> GlazeError | None:
+    """Cloak one picture and tell of it. keep: called with the result's bytes, before the file is there.
+
+    Returns what kept it from that. Raises DaemonUnavailable.
+    """
     try:
-        report = _protect_one(errand, settings, json)
+        report = _protect_one(errand, settings, json, keep)
     except DaemonUnavailable:
         raise
     except KeyboardInterrupt:
@@ -210,7 +220,9 @@ def _failed(errand: Errand, error: GlazeError, json: bool) -> GlazeError:
     return error
 
 
-def _protect_one(errand: Errand, settings: dict[str, Any], json: bool) -> dict[str, Any]:
+def _protect_one(
+    errand: Errand, settings: dict[str, Any], json: bool, keep: Callable[[bytearray], None]
+) -> dict[str, Any]:
     parts = {"picture": read(errand.source)}
     if errand.mask:
         parts["mask"] = read(errand.mask)
@@ -223,6 +235,7 @@ def _protect_one(errand: Errand, settings: dict[str, Any], json: bool) -> dict[s
             "protect", parts, {**settings, "format": errand.format}, label=errand.source.name, on_progress=update
         )
         result.write_bytes(outcome.parts["result"])
+        keep(outcome.parts["result"])
         if target:
             target.write_bytes(outcome.parts["target"])
     return {"source": str(errand.source), "output": str(errand.result), **outcome.report}
