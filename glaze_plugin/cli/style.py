@@ -11,8 +11,9 @@ from typing import Any
 
 from rich.table import Table
 
+from glaze_plugin.cli.folders import READ, Found, look, no_pictures
 from glaze_plugin.cli.output import complain, console, print_json, progress_bar
-from glaze_plugin.cli.pictures import SUFFIXES, read
+from glaze_plugin.cli.pictures import read
 from glaze_plugin.cli.service import connected
 from glaze_plugin.errors import BadInput, Cancelled, DaemonUnavailable, GlazeError, described
 
@@ -78,17 +79,18 @@ def list_all(json: bool) -> None:
 def found(places: list[Path]) -> list[Path]:
     """The pictures in those folders, at any depth, and those named themselves; MOST of them, evenly taken.
 
-    Raises BadInput where there is none, or no such place.
+    Folders that cannot be read are told of. Raises BadInput where there is none, or no such place.
     """
     pictures: list[Path] = []
     for place in places:
         if not place.exists():
             raise BadInput("missing_file", f"There is no folder {place}.")
-        inside = sorted(place.rglob("*")) if place.is_dir() else [place]
-        pictures += [path for path in inside if path.is_file() and path.suffix.lower() in SUFFIXES]
+        inside = look(place) if place.is_dir() else Found([place] * (place.suffix.lower() in READ))
+        pictures += sorted(inside.pictures)
+        for error in inside.closed.values():
+            complain(error)
     if not pictures:
-        where = ", ".join(map(str, places))
-        raise BadInput("no_pictures", f"There is no picture in {where}.", f"Glaze reads {', '.join(SUFFIXES)}.")
+        raise no_pictures(", ".join(map(str, places)))
     count = min(len(pictures), MOST)
     return [pictures[number * len(pictures) // count] for number in range(count)]
 
