@@ -16,6 +16,7 @@ from glaze_plugin.client import Client
 from glaze_plugin.connection import connection_file, read_connection
 from glaze_plugin.errors import DaemonUnavailable, GlazeError
 from glaze_plugin.install import gimp, krita
+from glaze_plugin.install.common import App, Host
 from glaze_plugin.launch import find_daemon, last_words, start_command
 
 TIGHT = 2 << 30
@@ -134,13 +135,20 @@ def _daemon() -> Iterator[Finding]:
 def _addons() -> Iterator[Finding]:
     for host in (krita.HOST, gimp.HOST):
         for one in host.find():
-            faults, obstacle = " ".join(one.faults(host.addon())), one.obstacle()
-            remedy = f"`glaze install {host.command}`" if faults else ""
-            if faults or not obstacle:
-                told = f"{one.name}: {faults or 'it will load Glaze.'}"
-                yield Finding("note" if faults else "ok", host.command, told, remedy)
-            if obstacle:
-                yield Finding("note", host.command, f"{one.name}: {obstacle}")
+            try:
+                yield from _addon(host, one)
+            except GlazeError as error:
+                yield Finding("problem", host.command, f"{one.name}: {error.sentence}", error.remedy)
+
+
+def _addon(host: Host, one: App) -> Iterator[Finding]:
+    faults, obstacle = " ".join(one.faults(host.addon())), one.obstacle()
+    remedy = f"`glaze install {host.command}`" if faults else ""
+    if faults or not obstacle:
+        told = f"{one.name}: {faults or 'it will load Glaze.'}"
+        yield Finding("note" if faults else "ok", host.command, told, remedy)
+    if obstacle:
+        yield Finding("note", host.command, f"{one.name}: {obstacle}")
 
 
 def _log() -> Iterator[Finding]:

@@ -113,8 +113,14 @@ def _possible() -> Iterator[tuple[Krita, list[Path]]]:
 
 
 def _chosen(settings: Path) -> Path | None:
-    """The resource folder that the artist has set in Krita's settings, None for the usual one."""
-    general = _GROUP.split(read(settings))[0]
+    """The resource folder that the artist has set in Krita's settings, None for the usual one.
+
+    Of settings that cannot be read it is told where they are needed: they keep no other Krita from being found.
+    """
+    try:
+        general = _GROUP.split(read(settings))[0]
+    except BadInput:
+        return None
     found = re.search(rb"(?m)^ResourceDirectory=([^\r\n]+)", general)
     return Path(os.fsdecode(found[1].replace(rb"\\", b"\\"))) if found else None
 

@@ -281,6 +281,24 @@ def test_one_kritas_trouble_keeps_no_other_from_its_addon(krita: Krita, artist: 
     assert files_in(flatpak) == addon()
 
 
+def test_settings_that_cannot_be_read_keep_no_other_krita_from_its_addon(
+    krita: Krita, artist: Path, glaze: Glaze
+) -> None:
+    flatpak = artist / ".var/app/org.kde.krita/data/krita"
+    flatpak.mkdir(parents=True)
+    krita.put(addon())
+    krita.settings.unlink()
+    krita.settings.mkdir()
+    said = f"Krita: {krita.settings} cannot be read: Is a directory."
+    done = glaze("install", "krita")
+    assert (done.returncode, done.stderr) == (2, f"{said}\n")
+    assert files_in(flatpak) == addon()
+    done = glaze("doctor")
+    assert done.returncode == 1
+    assert f"problem krita     {said}\n" in done.stdout
+    assert "Krita (Flatpak): it will load Glaze." in done.stdout
+
+
 # ---- looking -------------------------------------------------------------------------------------
 
 
