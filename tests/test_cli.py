@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -18,9 +19,13 @@ from PIL import Image, ImageOps
 
 from glaze_plugin.cli import pictures
 from glaze_plugin.errors import BadInput
-from tests.conftest import Glaze, file_bytes
+from tests.conftest import ROOT, Glaze, file_bytes
 
 QUICK = ("--quality", "preview", "--style", "weave")
+QUICK_GLAZE = """#!/bin/sh
+[ "$1" != protect ] || set -- "$@" --quality preview --style weave
+exec "{python}" -m glaze_plugin.cli "$@"
+"""
 
 
 def files_in(folder: Path) -> set[str]:
@@ -126,6 +131,24 @@ def test_the_target_can_be_saved_and_measured_against(glaze: Glaze, painting: Pa
     measured = json.loads(glaze("measure", painting, "out.png", "--target", "target.png", "--json").stdout)
     for name in ("targeted_shift", "survival", "lpips", "max_change", "flat_rms", "jod", "noise_control"):
         assert measured[name] == report[name]
+
+
+def test_make_run_knows_what_the_result_is_called(painting: Path) -> None:
+    document = painting.with_name("größer 1.2.kra")
+    with zipfile.ZipFile(document, "w") as archive:
+        archive.writestr("mimetype", "application/x-krita")
+        archive.writestr("mergedimage.png", painting.read_bytes())
+    quick = painting.with_name("glaze")
+    quick.write_text(QUICK_GLAZE.format(python=sys.executable))
+    quick.chmod(0o755)
+    command = ["sh", str(ROOT / "tools" / "run.sh"), str(document), "out"]
+    environment = {**os.environ, "GLAZE": str(quick)}
+    done = subprocess.run(command, cwd=painting.parent, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "result: out/größer 1.2.kra.png\nreview: out/größer 1.2-review.png\n" in done.stdout
+    assert "LPIPS" in done.stdout
+    names = {"größer 1.2.kra.png", "größer 1.2-target.png", "größer 1.2-review.png"}
+    assert files_in(painting.parent / "out") == names
 
 
 def test_measure_without_a_target_finds_the_style(glaze: Glaze, painting: Path) -> None:

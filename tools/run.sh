@@ -7,8 +7,11 @@ name=$(basename -- "$picture")
 stem=${name%.*}
 case $picture in examples/*) style=mosaic ;; *) style=auto ;; esac # an example does not choose the artist's target
 mkdir -p -- "$folder"
-"$GLAZE" protect "$picture" --style "$style" -o "$folder/" --save-target "$folder/$stem-target.png"
-"$GLAZE" review "$picture" "$folder/$name" --target "$folder/$stem-target.png" -o "$folder/$stem-review.png"
+told=$("$GLAZE" protect "$picture" --style "$style" -o "$folder/" --save-target "$folder/$stem-target.png")
+printf '%s\n' "$told"
+first=$(printf '%s\n' "$told" | sed 1q)
+result=$folder/${first##*/} # a document's ends in more than its own name
+"$GLAZE" review "$picture" "$result" --target "$folder/$stem-target.png" -o "$folder/$stem-review.png"
 echo
-echo "result: $folder/$name"
+echo "result: $result"
 echo "review: $folder/$stem-review.png"
