@@ -333,6 +333,20 @@ def test_export(gimp: Gimp, shown: bytes, held: Path, client: Client) -> None:
     assert gimp.run("len(Gimp.get_images())") == 1
 
 
+def test_a_name_alone_is_in_the_suggested_folder(gimp: Gimp, shown: bytes) -> None:
+    outside, _ = gimp.path("~copy.png")
+    for text in (gimp.path("first.png")[1], outside.name):
+        press(gimp, EXPORT)
+        dialog = gimp.window(COPY)
+        gimp.key(dialog, "alt+f", "ctrl+a")
+        gimp.type(text)
+        gimp.key(dialog, "alt+e")
+        gimp.window(f"{COPY} – saved")
+        gimp.key(dialog, "Escape")
+        gimp.gone(COPY)
+    assert outside.exists()
+
+
 def test_a_cancelled_export_leaves_nothing(gimp: Gimp, shown: bytes, held: Path, client: Client) -> None:
     outside, inside = gimp.path("cancelled.png")
     press(gimp, EXPORT)

@@ -76,7 +76,9 @@ class ExportDialog(Window):
 
     @property
     def _path(self) -> Path:
-        return Path(self.file.get_text()).expanduser()
+        """A name alone is one in the suggested folder; ~ is the home folder, but the start of a name may be one too."""
+        text = self.file.get_text()
+        return Path(text).expanduser() if text.startswith("~/") else self._suggested.parent / text
 
     def show_state(self) -> None:
         super().show_state()
