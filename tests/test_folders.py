@@ -9,6 +9,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -223,14 +225,15 @@ def test_a_result_that_something_takes_away_at_once_is_done(
     album: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (album / "broken.png").unlink()
-    attempt = pictures.attempt
+    writable = pictures.writable
 
-    def taken_away(errand: pictures.Errand, *rest: Any) -> Any:
-        failed = attempt(errand, *rest)
-        errand.result.unlink()
-        return failed
+    @contextmanager
+    def taken_away(path: Path) -> Iterator[Path]:
+        with writable(path) as beside:
+            yield beside
+        path.unlink()
 
-    monkeypatch.setattr(pictures, "attempt", taken_away)
+    monkeypatch.setattr(pictures, "writable", taken_away)
     monkeypatch.setattr(sys, "argv", ["glaze", "protect", str(album), "-o", str(album.parent / "out"), *QUICK])
     assert app.run() == 0
     assert lines(capsys.readouterr().out)[-1]["cloaked"] == 3
