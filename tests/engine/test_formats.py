@@ -365,7 +365,7 @@ def test_a_tiff_that_is_packed_oddly_is_not_called_damaged(compression: int) -> 
     """JPEG of the old kind, two of JBIG, SGI's, and one that nobody knows."""
     data = tiff(np.arange(40 * 50 * 3, dtype=np.uint8).reshape(40, 50, 3), photometric="rgb")
     with tifffile.TiffFile(io.BytesIO(data)) as file:
-        place = file.pages[0].tags[259].valueoffset
+        place = file.pages.first.tags[259].valueoffset
     odd = data[:place] + struct.pack("<H", compression) + data[place + 2 :]
     with refusal("compression"):
         formats.decode(odd)
