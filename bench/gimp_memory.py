@@ -69,8 +69,7 @@ class Watch(threading.Thread):
 def painting_program(windows: bool) -> Iterator[Gimp]:
     """A GIMP with the add-on and a daemon with the fake engine."""
     place = new_place(make_root())
-    os.environ.update(GLAZE_HOME=str((place / "glaze").outside), GLAZE_TASKS=ENGINE)
-    os.chdir(ROOT)  # where the daemon finds the engine
+    os.environ.update(GLAZE_HOME=str((place / "glaze").outside), GLAZE_TASKS=ENGINE, GLAZE_PYTHONPATH=str(ROOT))
     home = place / "gimp"
     new_home(home)
     install_addon(home)

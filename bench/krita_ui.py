@@ -81,8 +81,7 @@ JOB = "cloaks.of(active())[0].job.state"
 def painting_program() -> Iterator[Krita]:
     """A Krita with the add-on and a daemon with the fake engine."""
     with tempfile.TemporaryDirectory() as folder:
-        os.environ.update(GLAZE_HOME=f"{folder}/glaze", GLAZE_TASKS=ENGINE)
-        os.chdir(ROOT)  # where the daemon finds the engine
+        os.environ.update(GLAZE_HOME=f"{folder}/glaze", GLAZE_TASKS=ENGINE, GLAZE_PYTHONPATH=str(ROOT))
         home = Path(folder) / "home"
         new_home(home)
         install_addon(home)

@@ -34,14 +34,15 @@ STATUS_ROUNDS = 200
 STATUS_PAUSE = 0.02
 """s between two questions."""
 IDENTITY = {"identity": True}
-PAINTING = Path(__file__).parent.parent / "examples" / "meadow.png"
+ROOT = Path(__file__).parent.parent
+PAINTING = ROOT / "examples" / "meadow.png"
 
 
 @contextmanager
 def daemon(engine: str) -> Iterator[Client]:
     """A client of a daemon in a home of its own, whose worker is ready. engine: name of a module."""
     with tempfile.TemporaryDirectory() as home:
-        os.environ.update(GLAZE_HOME=home, GLAZE_TASKS=engine)
+        os.environ.update(GLAZE_HOME=home, GLAZE_TASKS=engine, GLAZE_PYTHONPATH=str(ROOT))
         with Client.connect("bench") as client:
             while client.status().worker != "ready":
                 time.sleep(0.05)

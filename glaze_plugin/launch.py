@@ -219,6 +219,11 @@ def launch_file() -> Path:
     return places.state() / "launch.json"
 
 
+def server_command() -> list[str]:
+    """The command that runs the daemon by this Python. -P: nothing is imported from the folder that it runs in."""
+    return [sys.executable, "-P", "-m", "glaze_server"]
+
+
 def start_command() -> list[str]:
     """The command that runs the daemon: this Python's own server, else the one that ran last.
 
@@ -229,7 +234,7 @@ def start_command() -> list[str]:
             "sandboxed", "A Flatpak's sandbox cannot start the Glaze daemon.", "Start it outside: `glaze daemon start`."
         )
     if find_spec("glaze_server") and find_spec("zmq"):
-        return [sys.executable, "-m", "glaze_server"]
+        return server_command()
     try:
         command = json.loads(launch_file().read_text(encoding="utf-8"))["command"]
         if isinstance(command, list) and command and Path(command[0]).exists():
@@ -244,19 +249,27 @@ def start_command() -> list[str]:
 
 
 def start_daemon() -> subprocess.Popen[bytes]:
-    """Start a daemon that outlives this process; what it prints goes to the log."""
+    """Start a daemon that outlives this process; what it prints goes to the log.
+
+    It runs in its own folder, so that the caller's can be removed, and nothing is imported from there. What
+    GLAZE_PYTHONPATH names it does import from: the tests' engines lie there.
+    """
     command = start_command()
     environment = dict(os.environ)
     for name in ("PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH"):  # a host's own Python must not leak into ours
         environment.pop(name, None)
-    places.private(places.state())
+    if "GLAZE_PYTHONPATH" in environment:
+        environment["PYTHONPATH"] = environment["GLAZE_PYTHONPATH"]
+    if environment.get("GLAZE_HOME"):
+        environment["GLAZE_HOME"] = str(Path(environment["GLAZE_HOME"]).absolute())
+    folder = places.private(places.state())
     options: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
         options = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS}
     try:
         with open(_output(), "wb") as output:
             return subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment, **options
+                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=folder, env=environment, **options
             )
     except OSError as error:
         raise DaemonUnavailable("start_failed", f"The Glaze daemon cannot be started: {error.strerror}.") from error

@@ -24,6 +24,7 @@ Glaze = Callable[..., "subprocess.CompletedProcess[str]"]
 
 WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // WORKERS)))
+os.environ["GLAZE_PYTHONPATH"] = os.pathsep.join([str(ROOT), str(ROOT / "server")])  # the tests' engines lie there
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # processes that share cores do not spin while they wait
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell starts what runs in the background

@@ -18,8 +18,7 @@ import pytest
 from PIL import Image
 
 from glaze_plugin.cli import app, folders, pictures
-from glaze_plugin.client import Client
-from tests.conftest import ROOT, Glaze
+from tests.conftest import Glaze
 
 QUICK = ("--quality", "preview", "--style", "weave", "--json")
 pytestmark = pytest.mark.usefixtures("tiny_engine")
@@ -27,11 +26,8 @@ pytestmark = pytest.mark.usefixtures("tiny_engine")
 
 @pytest.fixture
 def tiny_engine(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The daemon computes with `tests.corpus.quick_tasks`; it is started here, where that can be imported."""
+    """The daemon computes with `tests.corpus.quick_tasks`."""
     monkeypatch.setenv("GLAZE_TASKS", "tests.corpus.quick_tasks")
-    monkeypatch.chdir(ROOT)
-    with Client.connect("tests"):
-        pass
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -320,6 +321,32 @@ def test_a_home_that_cannot_be_written(glaze: Glaze, tmp_path: Path, monkeypatch
         assert "Glaze cannot create its folder" in said.stdout + said.stderr
         assert "set GLAZE_HOME" in said.stdout + said.stderr
         assert "Traceback" not in said.stderr
+
+
+FOREIGN = "raise SystemExit('imported from the folder of the caller')"
+
+
+def test_the_folder_of_the_caller_is_left_alone(own_home: Path, glaze: Glaze, tmp_path: Path) -> None:
+    """Nothing that lies there is run, and it can go while the daemon lives; a relative GLAZE_HOME stays the same."""
+    (tmp_path / "zmq.py").write_text(FOREIGN)
+    started = glaze("daemon", "start", env={**os.environ, "GLAZE_HOME": str(own_home.relative_to(tmp_path))})
+    assert started.returncode == 0, started.stderr
+    with Client.connect("tests") as client:
+        assert Path(f"/proc/{client.welcome.pid}/cwd").readlink() == own_home / "state"
+        assert client.run("protect", JOB, {"seed": 1}).parts["result"] == expected(JOB["picture"], 1)
+
+
+def test_a_daemon_in_a_terminal_imports_nothing_from_its_folder(glaze: Glaze, tmp_path: Path) -> None:
+    (tmp_path / "zmq.py").write_text(FOREIGN)
+    environment = {**os.environ, "PYTHONPATH": os.environ["GLAZE_PYTHONPATH"]}
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(glaze, "daemon", "run", env=environment)
+        while not running.done() and not read_connection():
+            time.sleep(0.05)
+        assert not running.done(), running.result().stderr
+        with Client.connect("tests") as client:
+            assert client.run("protect", JOB, {"seed": 1}).parts["result"] == expected(JOB["picture"], 1)
+        end_daemon()
 
 
 def test_the_connection_file_is_cleaned_away() -> None:

@@ -31,7 +31,7 @@ from glaze_plugin.connection import (
 )
 from glaze_plugin.errors import BadInput, Cancelled, DaemonUnavailable, GlazeError
 from glaze_plugin.frames import MAX_PAYLOAD, ProtocolError, from_frames
-from glaze_plugin.launch import launch_file
+from glaze_plugin.launch import launch_file, server_command
 from glaze_server.downloads import Downloads
 from glaze_server.engine import artist, stock, styles
 from glaze_server.jobs import Job, Jobs, failure
@@ -428,7 +428,7 @@ def main() -> int:
             return DaemonUnavailable.exit_code
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: daemon.stop())
-        places.write_json(launch_file(), {"command": [sys.executable, "-m", "glaze_server"]})
+        places.write_json(launch_file(), {"command": server_command()})
         log.info("listening on %s port %d, pid %d", host, daemon.connection.port, os.getpid())
         if daemon.connection.exposed:
             log.warning("%s", EXPOSED)

@@ -40,7 +40,7 @@ class DownloadProcess:
             output.unlink()
         with open(output, "ab") as errors:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "glaze_server.hub", "pull", name],
+                [sys.executable, "-P", "-m", "glaze_server.hub", "pull", name],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,

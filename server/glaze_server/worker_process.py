@@ -110,7 +110,7 @@ class WorkerProcess:
             self._output.replace(self._output.with_suffix(".old"))
         with open(self._output, "ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "glaze_server.worker", self._endpoint],
+                [sys.executable, "-P", "-m", "glaze_server.worker", self._endpoint],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,

@@ -13,7 +13,6 @@ import pytest
 
 from glaze_plugin.client import Client
 from glaze_plugin.launch import connect, end_daemon
-from tests.conftest import ROOT
 from tests.gimp.harness.app import Gimp as Gimp
 from tests.gimp.harness.app import GimpError
 from tests.gimp.harness.place import Install, Place, install_addon, make_root, missing, new_home, new_place
@@ -159,7 +158,6 @@ def glaze_home(engine: str, place: Place) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GLAZE_HOME", str(folder))
         patch.setenv("GLAZE_TASKS", engine)
-        patch.chdir(ROOT)  # where the daemon finds the tests' engines
         connect("tests")[0].close()
         yield folder
         while end_daemon():

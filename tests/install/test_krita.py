@@ -201,7 +201,7 @@ def test_krita_is_told_how_the_daemon_is_started(krita: Krita, glaze: Glaze, art
     assert "`glaze install krita` tells it" in glaze("install", "krita", "--check").stdout
     glaze("install", "krita")
     told = json.loads((artist / "glaze/state/launch.json").read_text())
-    assert told == {"command": [sys.executable, "-m", "glaze_server"]}
+    assert told == {"command": [sys.executable, "-P", "-m", "glaze_server"]}
 
 
 def a_link(krita: Krita) -> None:

@@ -95,7 +95,6 @@ def glaze_home(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GLAZE_HOME", str(folder))
         patch.setenv("GLAZE_TASKS", engine)
-        patch.chdir(ROOT)  # where the daemon finds the tests' engines
         connect("tests")[0].close()
         yield folder
         while end_daemon():

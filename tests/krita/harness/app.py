@@ -79,7 +79,6 @@ class Krita:
             self._socket = server
             self._process = subprocess.Popen(
                 COMMAND,
-                cwd=ROOT,  # a daemon started by the add-on finds the tests' engines from here
                 env={
                     **environment(self.home),
                     "DISPLAY": self.screen.display,
