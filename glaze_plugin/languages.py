@@ -138,6 +138,14 @@ GERMAN = {
         "„token“ im Ordner .cache/huggingface deines persönlichen Ordners; Dateiverwaltungen zeigen solche Ordner "
         "nach Strg+H."
     ),
+    "model bad_token": (
+        "Der Hub nimmt dein Token nicht an; vielleicht ist es abgelaufen. Lege ein neues an und speichere es an "
+        "Stelle des alten als Datei „token“ im Ordner .cache/huggingface deines persönlichen Ordners, oder lösche "
+        "die Datei: Die meisten Modelle brauchen keines."
+    ),
+    "model bad_proxy": (
+        "Der Proxy, der auf diesem Rechner eingestellt ist, taugt nicht für Downloads; er muss einer für HTTP sein."
+    ),
     "model not_found": "Der Hub hat dieses Modell nicht so, wie Glaze es kennt.",
     "model no_hub": "Was für den Hub antwortet, ist keiner.",
     "model hub_busy": (
@@ -288,6 +296,12 @@ JAPANESE = {
         "cess Tokens でトークンを作り、ホームフォルダーの .cache/huggingface に「token」という名前のテキストファイル"
         "として保存してください。このフォルダーはファイルマネージャーで Ctrl+H を押すと表示されます。"
     ),
+    "model bad_token": (
+        "ハブがトークンを受け付けません。期限切れかもしれません。新しいトークンを作り、ホームフォルダーの "
+        ".cache/huggingface にある「token」を置き換えるか、そのファイルを削除してください。ほとんどのモデルにトークンは"
+        "不要です。"
+    ),
+    "model bad_proxy": "このコンピューターに設定されたプロキシはダウンロードに使えません。HTTP プロキシが必要です。",
     "model not_found": "ハブにこのモデルが見つかりません。",
     "model no_hub": "ハブではないものが応答しました。",
     "model hub_busy": "ハブが混み合っています。後でもう一度試すと、続きから再開します。",
@@ -345,6 +359,12 @@ ENGLISH = {
         "make a token under Settings ▸ Access Tokens there, and save that as a text file named “token” in the folder "
         ".cache/huggingface of your home folder; file managers show such folders after Ctrl+H."
     ),
+    "model bad_token": (
+        "The hub does not accept your token; it may have expired. Make a new one and save it instead of the old one as "
+        "the file “token” in the folder .cache/huggingface of your home folder, or delete that file: most models need "
+        "none."
+    ),
+    "model bad_proxy": "The proxy that is set for this computer cannot be used for downloads; it must be one of HTTP.",
     "model not_found": "The hub does not have this model as Glaze knows it.",
     "model no_hub": "What answers for the hub is no hub.",
     "model hub_busy": "The hub is busy; try again later, and the download goes on where it stopped.",

@@ -70,6 +70,7 @@ def pull(one: Model, say: Say) -> None:
         return
     incoming = places.private(places.private(places.models() / ".incoming") / name)
     with _alone(incoming, one), _in_words(one):
+        _check_proxy()
         remotes = list(_look(one, record))
         total = sum(remote.size for remote in remotes)
         say({"pulling": name, "licence": one.licence, "total": total})
@@ -85,6 +86,20 @@ def pull(one: Model, say: Say) -> None:
         pulled.write(folder, Record(one.repository, remotes[0].commit, kept))
     shutil.rmtree(incoming, ignore_errors=True)
     say({"pulled": name, "path": str(folder), "revision": remotes[0].commit})
+
+
+def _check_proxy() -> None:
+    """Raises GlazeError where the HTTP client cannot use the proxy that is set, as it cannot one of SOCKS."""
+    from huggingface_hub import get_session
+
+    try:
+        get_session()
+    except Exception as error:  # ValueError, ImportError or the client's own
+        raise GlazeError(
+            "bad_proxy",
+            "The proxy that is set for this computer is of a kind that downloads cannot use.",
+            "Set HTTPS_PROXY to one whose address begins with http://, and unset ALL_PROXY.",
+        ) from error
 
 
 def _look(one: Model, record: Record | None) -> Iterator[Remote]:
@@ -214,7 +229,7 @@ def _alone(folder: Path, one: Model) -> Iterator[None]:
 @contextmanager
 def _in_words(one: Model) -> Iterator[None]:
     """What the hub's library raises, as sentences."""
-    from huggingface_hub import constants, errors
+    from huggingface_hub import constants, errors, get_token
 
     again = f"Run `glaze models pull {one.name}` again; it goes on where it stopped."
     try:
@@ -234,6 +249,12 @@ def _in_words(one: Model) -> Iterator[None]:
         raise GlazeError("not_found", f"The hub does not have {one.repository} as Glaze knows it.", PROXY) from error
     except errors.HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else 0
+        if status == 401 and get_token():
+            raise GlazeError(
+                "bad_token",
+                "The hub does not accept your token; it may have expired.",
+                f"Renew it, or do without: unset HF_TOKEN, or delete {constants.HF_TOKEN_PATH}.",
+            ) from error
         if status == 429:
             raise GlazeError("hub_busy", "The hub asks to wait: there were too many requests.", again) from error
         raise GlazeError("hub_error", f"The hub answered with error {status}.", again) from error

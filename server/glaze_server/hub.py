@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+import traceback
 from collections.abc import Iterator
 from typing import Any
 
@@ -104,6 +105,11 @@ def main(arguments: list[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        traceback.print_exc()
+        said = GlazeError("hub_fault", f"`glaze models {action}` has a fault ({type(error).__name__}: {error}).")
+        say({"error": described(said)})
+        return said.exit_code
     return 0
 
 

@@ -26,6 +26,7 @@ class Hub:
 
     "cut" sends half of what is asked for, once; "cut for good" sends nothing from then on; "wrong" changes the bytes;
     "busy" answers 429 with Retry-After until that time is over; "busy for good" always; "gated" is 401; "missing" 404;
+    A token "hf_expired" is 401 whatever is asked for.
     "slow" sends in small pieces, with pauses; "stalls" sends half and then nothing, once.
     """
 
@@ -82,7 +83,9 @@ class _Handler(BaseHTTPRequestHandler):
             _, repository, file = path.split("//")
         data = self.hub.repositories.get(repository, {}).get(file)
         fault = self.hub.faults.get(file, "")
-        if fault == "gated" and not elsewhere and self.headers.get("Authorization") != "Bearer hf_right":
+        if self.headers.get("Authorization") == "Bearer hf_expired":
+            self._refuse(401, "", {"X-Error-Message": "Invalid credentials in Authorization header"})
+        elif fault == "gated" and not elsewhere and self.headers.get("Authorization") != "Bearer hf_right":
             self._refuse(401, "GatedRepo")
         elif fault == "busy for good" or (fault == "busy" and self._still_busy()):
             self._refuse(429, "", {"Retry-After": "1" if fault == "busy" else "0"})

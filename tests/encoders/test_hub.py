@@ -15,6 +15,7 @@ import pytest
 
 from glaze_plugin import places
 from glaze_plugin.errors import GlazeError
+from glaze_server import hub as hub_module
 from glaze_server.engine import encoders, pulled, stock
 from glaze_server.engine.catalogue import CLIP, MODELS, OTHERS
 from glaze_server.mimicry.genres import GENRES, Genres
@@ -162,6 +163,28 @@ def test_a_gated_model_needs_a_token(fetch: Fetch, hub: Hub, shelf: Path) -> Non
     assert f"{hub.address}/{MODELS[TINY].repository}" in error["remedy"] and "HF_TOKEN" in error["remedy"]
     assert failing(fetch, shelf, HF_TOKEN="hf_wrong")["code"] == "needs_token"
     assert fetch("pull", TINY, HF_TOKEN="hf_right")[0] == 0
+
+
+def test_a_token_that_has_expired_is_said(fetch: Fetch, hub: Hub, shelf: Path) -> None:
+    """The hub refuses whatever it is asked with it, also what needs no token."""
+    error = failing(fetch, shelf, HF_TOKEN="hf_expired")
+    assert error["code"] == "bad_token" and "unset HF_TOKEN" in error["remedy"]
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "socks://127.0.0.1:9/", "http://[::1"])
+def test_a_proxy_that_cannot_be_used_is_said(proxy: str, fetch: Fetch, shelf: Path) -> None:
+    error = failing(fetch, shelf, ALL_PROXY=proxy, no_proxy="")
+    assert error["code"] == "bad_proxy" and "ALL_PROXY" in error["remedy"]
+
+
+def test_whatever_goes_wrong_is_said_in_a_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub_module, "pull", lambda *_: dict[str, str]()["x"])
+    assert hub_module.main(["pull", TINY]) == 1
+    said = capsys.readouterr()
+    assert "KeyError" in json.loads(said.out)["error"]["sentence"]
+    assert "Traceback" in said.err
 
 
 def test_offline_nothing_is_asked(fetch: Fetch, hub: Hub, shelf: Path) -> None:
