@@ -12,6 +12,7 @@ import shutil
 import sys
 import traceback
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from glaze_plugin import places
@@ -62,7 +63,10 @@ def verify(name: str, say: Say) -> bool:
 
 
 def remove(name: str, say: Say) -> None:
-    """Delete what was downloaded of an encoder, finished or not. Raises BadInput where that is nothing."""
+    """Delete what was downloaded of an encoder, finished or not.
+
+    Raises BadInput where that is nothing, and GlazeError where something of it cannot be deleted.
+    """
     one = find_any(name)
     here, incoming = folder(one), places.models() / ".incoming" / name
     downloaded = [here] * bool(pulled.read(here)) + [incoming] * incoming.exists()
@@ -71,9 +75,26 @@ def remove(name: str, say: Say) -> None:
         if path and one.name not in DEFAULT:
             raise BadInput("own_file", f"The encoder {name} was not downloaded by Glaze.", f"Delete {path} yourself.")
         raise BadInput("nothing_there", f"Nothing of the encoder {name} was downloaded.")
-    for path in downloaded:
-        shutil.rmtree(path, ignore_errors=True)
+    try:
+        for path in downloaded:
+            _delete(path)
+    except OSError as error:
+        raise GlazeError(
+            "not_removed",
+            f"The encoder {name} is still there, at least in part: {error.filename}: {error.strerror}.",
+            "Stop what uses it (`glaze daemon stop`), and see that the folder can be written; then remove it again.",
+        ) from error
     say({"removed": name})
+
+
+def _delete(folder: Path) -> None:
+    """Delete a folder, its record last: what is left until then still counts as downloaded. Raises OSError."""
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != pulled.RECORD:
+            path.unlink()
+    shutil.rmtree(folder)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -276,6 +276,23 @@ def test_what_cannot_be_done_is_bad_input(arguments: tuple[str, ...], words: str
     assert words in done.stderr and "Traceback" not in done.stderr
 
 
+def test_what_cannot_be_removed_is_said(fetch: Fetch, shelf: Path, glaze: Glaze) -> None:
+    """On Windows that is a file which a worker uses; here it is one that is mounted."""
+    if os.getuid() != 0:
+        pytest.skip("mounting needs root")
+    fetch("pull", TINY)
+    weights = shelf / TINY / WEIGHTS
+    subprocess.run(["mount", "--bind", str(weights), str(weights)], check=True)
+    try:
+        done = glaze("models", "remove", TINY, env=asking(None))
+        assert (done.returncode, done.stdout) == (1, "")
+        assert f"still there, at least in part: {weights}" in done.stderr.replace("\n", " ")
+    finally:
+        subprocess.run(["umount", str(weights)], check=True)
+    assert glaze("models", "remove", TINY, env=asking(None)).returncode == 0
+    assert not weights.parent.exists()
+
+
 def test_what_the_artist_put_there_is_not_removed(shelf: Path, glaze: Glaze) -> None:
     mine = shelf / "taef2_encoder.pth"
     mine.write_bytes(b"mine")
