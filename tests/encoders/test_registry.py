@@ -185,15 +185,18 @@ def test_a_single_file_that_holds_no_known_autoencoder_is_refused(shelf: Path) -
 
 
 @pytest.mark.parametrize(("name", "like"), [("sd15", (4, True)), ("flux1", (16, False))])
+@pytest.mark.parametrize("called", ["mine", "sdxl"])
 def test_a_single_file_is_read_by_what_is_in_it(
-    name: str, like: tuple[int, bool], shelf: Path, monkeypatch: pytest.MonkeyPatch
+    called: str, name: str, like: tuple[int, bool], shelf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Also where it has the name of an encoder that could be downloaded."""
     monkeypatch.setitem(encoders.SINGLE_FILES, like, narrow(MODELS[name].published))
     vae = autoencoder(name)
-    save_file(vae.state_dict(), shelf / "mine.safetensors")
+    save_file(vae.state_dict(), shelf / f"{called}.safetensors")
     x = waves(64, 64)
     expected = as_generators_have_it(vae, name, x)
-    torch.testing.assert_close(encoders.load("mine")(x), expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
+    assert stock.available() == ["embedded", called]
+    torch.testing.assert_close(encoders.load(called)(x), expected, rtol=1e-3, atol=1e-4 * float(expected.abs().max()))
 
 
 # Which are taken

@@ -106,7 +106,7 @@ def _read(name: str, path: Path) -> Encoder:
             {key.removeprefix(HUB_PREFIX): value.float() for key, value in (half or weights).items()}
         )
         return Encoder(name, network, stride)
-    if name not in MODELS and path.is_file():
+    if path.is_file() and path.parent == places.models():
         network, config = autoencoders.loaded_file(path, SINGLE_FILES)
         return Encoder(name, network, autoencoders.stride(config))
     return _in_folder(name, path if path.is_dir() else path.parent)

@@ -23,17 +23,23 @@ def folder(model: Model) -> Path:
 
 
 def weights_file(model: Model) -> Path | None:
-    """Where the encoder's weights are, or None where they are not on this computer."""
+    """Where the encoder's weights are, or None where they are not on this computer.
+
+    Where they were not downloaded, a file that the artist put there under the encoder's name counts.
+    """
     if model.name in DEFAULT:
         return EMBEDDED / f"{model.name}.safetensors"
     downloaded = [folder(model) / file.name for file in model.files]
     if downloaded and all(path.exists() for path in downloaded):
         return downloaded[-1]
-    return next((path for file in model.by_hand if (path := places.models() / file.name).exists()), None)
+    by_hand = [file.name for file in model.by_hand] + [f"{model.name}.safetensors"] * (model.name in MODELS)
+    return next((path for name in by_hand if (path := places.models() / name).exists()), None)
 
 
 def own() -> dict[str, Path]:
-    """What the artist put into the encoder folder: name → a diffusers model folder, or a single safetensors file."""
+    """What the artist put into the encoder folder under another name than those that are known here: name → a diffusers
+    model folder, or a single safetensors file.
+    """
     taken = {file.name for model in MODELS.values() for file in model.by_hand}
     found = {path.parent.name: path.parent for path in sorted(places.models().glob(f"[!.]*/{CONFIG}"))}
     found |= {path.stem: path for path in sorted(places.models().glob("[!.]*.safetensors")) if path.name not in taken}
