@@ -17,6 +17,8 @@ from glaze_server.engine.jnd import EPSILON, jnd_map
 from glaze_server.engine.progress import Paused
 from glaze_server.engine.settings import Quality
 
+MAPPINGS = Path("/proc/self/maps")
+
 
 class Killed(Exception):
     pass
@@ -76,6 +78,15 @@ def test_a_damaged_checkpoint_counts_as_none(tmp_path: Path) -> None:
     for content in (b"", b"x" * 100, b"\x08" + bytes(7) + b"{}      "):
         file.write_bytes(content)
         assert Checkpoint(file).load() is None
+
+
+@pytest.mark.skipif(not MAPPINGS.exists(), reason="this system does not tell which files are mapped")
+def test_what_was_loaded_is_no_mapping_of_the_file(tmp_path: Path) -> None:
+    """Windows would let nobody replace it."""
+    checkpoint = Checkpoint(tmp_path / "checkpoint")
+    checkpoint.save({"delta": torch.zeros(1 << 20)}, {})
+    loaded = checkpoint.load()
+    assert loaded and str(tmp_path) not in MAPPINGS.read_text()
 
 
 def test_a_paused_run_is_saved_at_once_and_ends_as_an_undisturbed_one(tmp_path: Path) -> None:

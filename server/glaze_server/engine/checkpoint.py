@@ -31,12 +31,12 @@ class Checkpoint:
         return Checkpoint(self._path and self._path.with_name(f"{self._path.name}.{name}"))
 
     def load(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-        """What was saved last, or None; a damaged file counts as none."""
+        """What was saved last, or None; a damaged file counts as none. A copy: Windows replaces no mapped file."""
         if self._path is None or not self._path.exists():
             return None
         try:
             with safe_open(self._path, "pt") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, not a dictionary
+                tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118, no dictionary
                 return tensors, json.loads(file.metadata()["facts"])
         except (SafetensorError, KeyError, TypeError, ValueError):
             return None
