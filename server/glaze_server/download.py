@@ -116,6 +116,10 @@ def _look(one: Model, record: Record | None) -> Iterator[Remote]:
             raise GlazeError(
                 "no_hub", f"What answers for the hub does not know {one.repository} as a hub would.", PROXY
             )
+        if revision not in (NEWEST, found.commit_hash):
+            raise GlazeError(
+                "no_hub", f"What answers for the hub has {one.repository} at another revision than asked for.", PROXY
+            )
         revision = found.commit_hash  # all of them of one commit
         of_hub = found.etag if re.fullmatch("[0-9a-f]{64}", found.etag) else ""
         sha256 = file.sha256 or known.get(file.name, "") or of_hub

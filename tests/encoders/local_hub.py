@@ -27,6 +27,7 @@ class Hub:
     "cut" sends half of what is asked for, once; "cut for good" sends nothing from then on; "wrong" changes the bytes;
     "busy" answers 429 with Retry-After until that time is over; "busy for good" always; "gated" is 401; "missing" 404;
     A token "hf_expired" is 401 whatever is asked for.
+    "another revision" is another commit than the one that is asked for.
     "slow" sends in small pieces, with pauses; "stalls" sends half and then nothing, once.
     """
 
@@ -77,12 +78,13 @@ class _Handler(BaseHTTPRequestHandler):
         path, wanted = unquote(self.path), self.headers.get("Range", "")
         self.hub.asked.append((self.command, path, wanted))
         repository, _, rest = path.strip("/").partition("/resolve/")
-        file = rest.partition("/")[2]
+        revision, _, file = rest.partition("/")
         elsewhere = path.startswith("/elsewhere//")
         if elsewhere:
             _, repository, file = path.split("//")
         data = self.hub.repositories.get(repository, {}).get(file)
         fault = self.hub.faults.get(file, "")
+        self.commit = COMMIT if revision == "main" or fault == "another revision" else revision
         if self.headers.get("Authorization") == "Bearer hf_expired":
             self._refuse(401, "", {"X-Error-Message": "Invalid credentials in Authorization header"})
         elif fault == "gated" and not elsewhere and self.headers.get("Authorization") != "Bearer hf_right":
@@ -115,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_on(self, repository: str, file: str, data: bytes) -> None:
         self.send_response(302)
         self.send_header("Location", f"{self.hub.elsewhere}/elsewhere//{repository}//{file}")
-        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("X-Repo-Commit", self.commit)
         self.send_header("X-Linked-ETag", f'"{hashlib.sha256(data).hexdigest()}"')
         self.send_header("X-Linked-Size", str(len(data)))
         self.send_header("Content-Length", "0")
@@ -129,7 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
         if wanted:
             self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
         body = data[start:]
-        self.send_header("X-Repo-Commit", COMMIT)
+        self.send_header("X-Repo-Commit", self.commit)
         self.send_header("ETag", f'"{hashlib.sha1(data).hexdigest()}"')
         self.send_header("Content-Length", str(len(body)))
         self.send_header("Accept-Ranges", "bytes")

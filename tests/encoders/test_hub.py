@@ -32,7 +32,8 @@ TINY, WEIGHTS = "taesd3", "diffusion_pytorch_model.safetensors"
 @pytest.mark.parametrize("name", ONE_OF_EACH)
 def test_every_class_is_fetched_and_loaded(name: str, fetch: Fetch, hub: Hub, shelf: Path) -> None:
     code, said = fetch("pull", name)
-    assert (code, said[-1]) == (0, {"pulled": name, "path": str(shelf / name), "revision": COMMIT})
+    revision = MODELS[name].revision or COMMIT
+    assert (code, said[-1]) == (0, {"pulled": name, "path": str(shelf / name), "revision": revision})
     assert said[0]["total"] == sum(len(data) for data in hub.repositories[MODELS[name].repository].values())
     assert said[0]["licence"] == MODELS[name].licence
     latent = encoders.load(name)(waves(64, 64))
@@ -214,6 +215,13 @@ def test_the_checksum_of_the_registry_is_checked(hub: Hub, shelf: Path, glaze: G
     assert done.returncode == 1
     assert "not the published file" in done.stderr
     assert stock.available() == ["embedded"]
+
+
+def test_another_revision_than_the_pinned_one_is_refused(fetch: Fetch, hub: Hub, shelf: Path) -> None:
+    hub.faults["vae/config.json"] = "another revision"
+    error = failing(fetch, shelf, "sd21")
+    assert error["code"] == "no_hub" and "another revision" in error["sentence"]
+    assert not hub.ranges("config.json")
 
 
 def test_the_first_download_is_trusted_and_written_down(fetch: Fetch, hub: Hub, shelf: Path) -> None:
