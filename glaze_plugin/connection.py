@@ -1,4 +1,7 @@
-"""The connection file: the only thing that a client and the daemon share. Whoever can read it may connect."""
+"""The connection file: the only thing that a client and the daemon share. Whoever can read it may connect.
+
+A copy lies beside the lock, for programs that are told of another runtime folder than the daemon was (cron, su).
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from glaze_plugin import places
+from glaze_plugin import lock, places
 
 CLIENT_USER = b"client"
 KINDS = {"host": str, "port": int, "token": str, "pid": int}
@@ -34,15 +37,41 @@ def connection_file() -> Path:
     return places.runtime() / "connection.json"
 
 
+def _files() -> tuple[Path, Path]:
+    return lock.lock_file().with_name("connection.json"), connection_file()
+
+
 def write_connection(connection: Connection) -> None:
-    places.private(connection_file().parent)
-    places.write_json(connection_file(), asdict(connection))
+    """Raises OSError, and DaemonUnavailable where a folder cannot be created."""
+    for file in _files():
+        places.private(file.parent)
+        places.write_json(file, asdict(connection))
+
+
+def is_written(connection: Connection) -> bool:
+    """Whether everybody finds it."""
+    return all(_read(file) == connection for file in _files())
+
+
+def remove_connection(connection: Connection) -> None:
+    """Remove it, unless another daemon's has taken its place."""
+    for file in _files():
+        if _read(file) == connection:
+            file.unlink(missing_ok=True)
 
 
 def read_connection() -> Connection | None:
-    """The connection file's content, or None where there is none that can be used."""
+    """The connection file's content, or None where there is none that can be used.
+
+    The copy beside the lock counts where it is of the daemon that holds the lock.
+    """
+    copy, found = (_read(file) for file in _files())
+    return copy if copy and copy != found and copy.pid == lock.holder() else found
+
+
+def _read(file: Path) -> Connection | None:
     try:
-        content = json.loads(connection_file().read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
         values = {name: content[name] for name in Connection.__dataclass_fields__}
         good = all(type(values[name]) is kind for name, kind in KINDS.items()) and ipaddress.ip_address(values["host"])
         return Connection(**values) if good else None

@@ -34,12 +34,12 @@ def _place(name: str, xdg_variable: str, xdg_default: str, mac: str) -> Path:
 
 
 def runtime() -> Path:
-    """Connection file and lock; belongs to one user on one machine."""
+    """The connection file; belongs to one user on one machine, and does not outlast a session everywhere."""
     return _place("run", "XDG_RUNTIME_DIR", ".cache", "Library/Caches")
 
 
 def state() -> Path:
-    """Jobs and logs."""
+    """Jobs and logs, the lock that guards them, and a copy of the connection file."""
     return _place("state", "XDG_STATE_HOME", ".local/state", "Library/Application Support")
 
 

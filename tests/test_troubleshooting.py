@@ -355,6 +355,27 @@ def test_the_connection_file_is_cleaned_away() -> None:
         connection_file().parent.rmdir()
         with Client.connect("another") as other:
             assert other.welcome.pid == client.welcome.pid
+        deadline = time.monotonic() + 10
+        while not connection_file().exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+
+
+def test_another_runtime_folder(glaze: Glaze, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("GLAZE_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    cron = {name: value for name, value in os.environ.items() if name != "XDG_RUNTIME_DIR"}
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    with Client.connect("tests") as client:
+        assert glaze("jobs", env=cron).returncode == 0
+        assert f"process {client.welcome.pid}" in glaze("daemon", "start", env=cron).stdout
+    assert glaze("daemon", "stop", env=cron).returncode == 0
+    assert not list(tmp_path.rglob("connection.json"))
+    stale_file(1)
+    started = glaze("daemon", "start", env=cron).stdout
+    with Client.connect("tests") as client:
+        assert f"process {client.welcome.pid}" in started
 
 
 @pytest.mark.parametrize("folder", ["state", "state/jobs"])

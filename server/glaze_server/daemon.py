@@ -22,13 +22,7 @@ import zmq
 
 from glaze_plugin import __version__, lock, places
 from glaze_plugin import messages as m
-from glaze_plugin.connection import (
-    CLIENT_USER,
-    Connection,
-    connection_file,
-    read_connection,
-    write_connection,
-)
+from glaze_plugin.connection import CLIENT_USER, Connection, is_written, remove_connection, write_connection
 from glaze_plugin.errors import BadInput, Cancelled, DaemonUnavailable, GlazeError
 from glaze_plugin.frames import MAX_PAYLOAD, ProtocolError, from_frames
 from glaze_plugin.launch import launch_file, server_command
@@ -135,8 +129,7 @@ class Daemon:
         self._stopping = True
 
     def close(self) -> None:
-        if read_connection() == self.connection:
-            connection_file().unlink(missing_ok=True)
+        remove_connection(self.connection)
         self._downloads.close()
         self._worker.rest()
         self._jobs.close()
@@ -270,7 +263,7 @@ class Daemon:
         if not lock.still_ours(self._lock) or not self._jobs.still_there():
             log.error("the folder %s has been removed, or that of the jobs in it", lock.lock_file().parent)
             self.stop()
-        elif read_connection() != self.connection:
+        elif not is_written(self.connection):
             try:
                 write_connection(self.connection)
             except (OSError, GlazeError) as error:
