@@ -31,6 +31,9 @@ POLL_SECONDS = 0.05
 FORCE = getattr(signal, "SIGKILL", signal.SIGTERM)
 """Windows has SIGTERM alone, which is as strong there."""
 
+NO_WINDOW: int = getattr(subprocess, "CREATE_NO_WINDOW", 0)
+"""For processes in the background: on Windows they and their children show no console window."""
+
 Greeted = tuple[Link, Welcome]
 
 
@@ -265,7 +268,7 @@ def start_daemon() -> subprocess.Popen[bytes]:
     folder = places.private(places.state())
     options: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
-        options = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.DETACHED_PROCESS}
+        options = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | NO_WINDOW}
     try:
         with open(_output(), "wb") as output:
             return subprocess.Popen(

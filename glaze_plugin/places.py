@@ -44,12 +44,12 @@ def state() -> Path:
 
 
 def cache() -> Path:
-    """What can be made again: converted weights."""
+    """What can be made again: converted weights, and what was found out about the processor."""
     return _place("cache", "XDG_CACHE_HOME", ".cache", "Library/Caches")
 
 
 def models() -> Path:
-    """Encoder weights that the artist put there."""
+    """Encoder weights, those that were downloaded and those that the artist put there."""
     return _place("models", "XDG_DATA_HOME", ".local/share", "Library/Application Support") / "encoders"
 
 
@@ -59,7 +59,7 @@ def painters() -> Path:
 
 
 def clip() -> Path:
-    """The CLIP model by which genres are told apart, where the artist put one."""
+    """The CLIP model by which genres are told apart, downloaded or put there."""
     return painters().with_name("clip")
 
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from glaze_plugin import messages as m
 from glaze_plugin.errors import BadInput, Cancelled, GlazeError, rebuild
-from glaze_plugin.launch import last_words
+from glaze_plugin.launch import NO_WINDOW, last_words
 from glaze_server.engine.catalogue import find
 from glaze_server.hub import facts
 from glaze_server.jobs import failure
@@ -44,6 +44,7 @@ class DownloadProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=errors,
+                creationflags=NO_WINDOW,
             )
         threading.Thread(target=self._read, daemon=True).start()
 

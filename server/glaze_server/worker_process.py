@@ -9,7 +9,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from glaze_plugin.launch import last_words
+from glaze_plugin.launch import NO_WINDOW, last_words
 from glaze_server.jobs import MAX_CRASHES
 
 BACKOFF_SECONDS = (0.0, 0.5, 2.0, 10.0, 30.0)
@@ -115,6 +115,7 @@ class WorkerProcess:
                 stdout=output,
                 stderr=output,
                 env={**POLITE, **os.environ},
+                creationflags=NO_WINDOW,
             )
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):  # it has ended already, which `crashed` will notice

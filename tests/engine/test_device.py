@@ -190,6 +190,7 @@ def test_an_answer_that_cannot_be_kept_does_no_harm(kept: Path, monkeypatch: pyt
     Stopwatch(monkeypatch, 3.0)
     kept.mkdir(parents=True)
     assert choose() == BRIEF
+    assert list(kept.parent.iterdir()) == [kept]
     home = kept.parent.parent
     shutil.rmtree(home)
     home.write_text("in the way")

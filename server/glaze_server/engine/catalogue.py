@@ -15,7 +15,7 @@ from typing import Any
 
 from glaze_plugin.errors import BadInput
 
-MIB, GIB = 2**20, 2**30
+GIB = 2**30
 TINY_SIZE = 10_000_000
 """Bytes of a tiny autoencoder's weights, about."""
 CONFIGS = Path(__file__).parent / "configs"

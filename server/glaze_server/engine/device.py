@@ -171,9 +171,8 @@ def _bfloat16_pays() -> bool:
         return bool(answers[key])
     pays = PAYS * _convolution_seconds(torch.bfloat16) < _convolution_seconds(torch.float32)
     with suppress(OSError, GlazeError):
-        beside = places.private(kept.parent) / f"{kept.name}.{os.getpid()}"
-        beside.write_text(json.dumps(answers | {key: pays}))
-        beside.replace(kept)
+        places.private(kept.parent)
+        places.write_json(kept, answers | {key: pays})
     return pays
 
 
