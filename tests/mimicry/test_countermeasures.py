@@ -15,6 +15,7 @@ from torch import Tensor
 from glaze_plugin.errors import GlazeError
 from glaze_server.engine.device import CPU
 from glaze_server.engine.lpips_distance import Lpips
+from glaze_server.engine.survival import unchanged
 from glaze_server.mimicry import detection, upscaling
 from glaze_server.mimicry.cleaner import guided
 from glaze_server.mimicry.countermeasures import ALLOWED, COUNTERMEASURES, NOISE, ROBUST, SIMILARITY, impress, tuned
@@ -92,6 +93,17 @@ def test_the_guided_filter_keeps_what_follows_its_guide_and_averages_what_does_n
     spread = guided(flat, one)
     assert float(spread[0, 0, 19, 29]) == pytest.approx(81 / 81**2, rel=1e-3)
     assert float(spread[0, 0, 19, 29 + 9]) == 0 and float(spread.sum()) == pytest.approx(3, rel=1e-3)
+
+
+def test_each_picture_has_grain_of_its_own_before_it_is_upscaled(trip: Trip, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With an upscaler that changes nothing, since the real one needs a driver."""
+    monkeypatch.setattr(upscaling, "upscale_and_back", lambda: unchanged)
+    gray = torch.full((2, 3, 64, 64), 0.5)
+    grain = COUNTERMEASURES["upscale"](gray, 1, trip) - gray
+    assert float(grain.std()) == pytest.approx(upscaling.NOISE, rel=0.02)
+    assert abs(float(torch.corrcoef(grain.flatten(1))[0, 1])) < 0.05
+    assert torch.equal(COUNTERMEASURES["upscale"](gray, 1, trip) - gray, grain)
+    assert not torch.equal(COUNTERMEASURES["upscale"](gray, 2, trip) - gray, grain)
 
 
 def test_upscaling_runs_or_says_why_not(two: Tensor, trip: Trip) -> None:

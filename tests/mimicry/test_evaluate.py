@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from bench import mimic
+from glaze_server.mimicry import upscaling
 from glaze_server.mimicry.__main__ import main
 from tests.conftest import Glaze
 
@@ -88,6 +89,17 @@ def test_bad_input_is_one_sentence(
     error = json.loads(capsys.readouterr().out.splitlines()[-1])["error"]
     assert error["kind"] == "bad_input"
     assert error["sentence"].startswith(said)
+    assert not (tmp_path / "out").exists()
+
+
+def test_upscaling_that_does_not_run_is_told_of_before_the_work(
+    works: Path, sd: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upscaling, "model", lambda: None)
+    order = {"pictures": list(map(str, sorted(works.iterdir()))), "out": str(tmp_path / "out"), "generator": str(sd)}
+    assert main([json.dumps(order | {"counters": ["upscale"]})]) == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["error"]["sentence"].startswith("Real-ESRGAN does not run on this computer")
     assert not (tmp_path / "out").exists()
 
 

@@ -116,8 +116,8 @@ def evaluate(order: dict[str, Any]) -> None:
         counters[remover.REMOVER] = remover.countermeasure(remover.load(file).to(compute.device.name))
         learned = hashlib.sha256(file.read_bytes()).hexdigest()
     wanted.check(list(counters))
-    if UPSCALE in wanted.counters and (number := upscaling.model()) is not None:
-        compute.notes.append(f"Noisy upscaling was done by {upscaling.MODELS[number]}.")
+    if UPSCALE in wanted.counters:
+        compute.notes.append(f"Noisy upscaling was done by {upscaling.MODELS[upscaling.needed()]}.")
     side = made.side
     reporter = _Lines()
     paths = [Path(path) for path in order["pictures"]]

