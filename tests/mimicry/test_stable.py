@@ -12,8 +12,16 @@ from glaze_server.engine.device import CPU
 from glaze_server.mimicry.generator import FineTuning
 from glaze_server.mimicry.stable import Stable
 from tests.engine.conftest import nothing
+from tests.engine.tiny_pipelines import stable_diffusion
 
 PROMPTS = ["a mountain", "a ship"]
+
+
+def test_a_generator_in_half_precision_alone_is_read_whole(tmp_path: Path, pictures: Tensor) -> None:
+    generator = Stable(stable_diffusion(tmp_path / "half", variant="fp16"), CPU)
+    latents = generator.encoder(pictures[:1])
+    assert latents.dtype == torch.float32 and latents.isfinite().all()
+    assert generator.round_trip(pictures[:1]).shape == pictures[:1].shape
 
 
 @pytest.mark.parametrize("model", ["sd", "xl"])

@@ -163,18 +163,19 @@ def built(published: Config) -> nn.Module:
     return encoder_of(kind(published["_class_name"]).from_config(dict(published)))
 
 
-def loaded(folder: Path) -> nn.Module:
-    """The encoder in a diffusers model folder, read without any network.
+def loaded(folder: Path, variant: str | None = None) -> nn.Module:
+    """The encoder in a diffusers model folder, read without any network. variant: of the files, as diffusers names it.
 
     Raises ValueError where weights are missing or of another shape, or whatever its files make diffusers raise.
     """
     cls = kind(config(folder)["_class_name"])
     vae, found = cls.from_pretrained(
         folder,
+        variant=variant,
         local_files_only=True,
         use_safetensors=True,
         low_cpu_mem_usage=False,
-        torch_dtype=torch.float32,
+        dtype=torch.float32,
         output_loading_info=True,
     )
     if unfit := [*found["missing_keys"], *found["mismatched_keys"]]:
@@ -204,6 +205,6 @@ def loaded_file(path: Path, configs: Mapping[tuple[int, bool], Config]) -> tuple
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / CONFIG).write_text(json.dumps(dict(fitting)), encoding="utf-8")
         vae = kind(fitting["_class_name"]).from_single_file(
-            str(path), config=folder, local_files_only=True, low_cpu_mem_usage=False, torch_dtype=torch.float32
+            str(path), config=folder, local_files_only=True, low_cpu_mem_usage=False, dtype=torch.float32
         )
     return encoder_of(vae), fitting

@@ -112,17 +112,17 @@ def _read(name: str, path: Path) -> Encoder:
     return _in_folder(name, path if path.is_dir() else path.parent)
 
 
-def _in_folder(name: str, folder: Path) -> Encoder:
-    return Encoder(name, autoencoders.loaded(folder), autoencoders.stride(autoencoders.config(folder)))
+def _in_folder(name: str, folder: Path, variant: str | None = None) -> Encoder:
+    return Encoder(name, autoencoders.loaded(folder, variant), autoencoders.stride(autoencoders.config(folder)))
 
 
-def at(folder: Path) -> Encoder:
+def at(folder: Path, variant: str | None = None) -> Encoder:
     """The encoder in a diffusers model folder anywhere, such as the part `vae` of a generator, named by its path.
 
-    Raises GlazeError where it cannot be read.
+    variant: as in `autoencoders.loaded`. Raises GlazeError where it cannot be read.
     """
     try:
-        return _in_folder(f"{folder.parent.name}/{folder.name}", folder)
+        return _in_folder(f"{folder.parent.name}/{folder.name}", folder, variant)
     except Exception as error:  # whatever a broken folder makes the loaders raise
         raise GlazeError("broken_weights", f"The encoder in {folder} cannot be read.") from error
 

@@ -50,7 +50,7 @@ class Stable:
     @cached_property
     def encoder(self) -> Encoder:
         """As Generator.encoder."""
-        return encoders.at(self._vae)
+        return encoders.at(self._vae, self._painter.variant)
 
     @cached_property
     def _autoencoder(self) -> Any:
@@ -169,9 +169,8 @@ def _train(
         clean = (mean + deviation * torch.randn(mean.shape, generator=dice)) * pipeline.vae.config.scaling_factor
         noise = torch.randn(clean.shape, generator=dice)
         times = torch.randint(schedule.config.num_train_timesteps, (how.batch,), generator=dice)
-        goal = schedule.get_velocity(clean, noise, times)
-        if schedule.config.prediction_type != "v_prediction":
-            goal = noise
+        velocity = schedule.config.prediction_type == "v_prediction"
+        goal = schedule.get_velocity(clean, noise, times) if velocity else noise
         said = {name: torch.cat([telling[number][name] for number in drawn.tolist()]) for name in telling[0]}
         more = {"added_cond_kwargs": {name: said[name] for name in said if name != "states"}} if len(said) > 1 else {}
         with torch.autocast("cuda", torch.bfloat16, enabled=where.type == "cuda"):
