@@ -16,7 +16,8 @@ import pytest
 
 from bench import mimic
 from glaze_server.mimicry import upscaling
-from glaze_server.mimicry.__main__ import main
+from glaze_server.mimicry.__main__ import QUICK_STEPS, main, plan
+from glaze_server.mimicry.stable import TUNING
 from tests.conftest import Glaze
 
 PATIENCE_SECONDS = 120
@@ -68,11 +69,27 @@ def test_the_benchmark_tells_each_stage_in_a_line_and_writes_its_section(
 
 
 @pytest.mark.parametrize(
+    ("order", "steps"),
+    [
+        ({}, {way: how.steps for way, how in TUNING.items()}),
+        ({"quick": True}, {"lora": QUICK_STEPS}),
+        ({"quick": True, "ways": ["full"]}, {"full": QUICK_STEPS}),
+        ({"quick": True, "ways": ["lora", "full"], "steps": 7}, {"lora": 7, "full": 7}),
+        ({"ways": ["full"]}, {"full": TUNING["full"].steps}),
+    ],
+)
+def test_a_quick_study_is_quick_in_every_way(order: dict[str, Any], steps: dict[str, int]) -> None:
+    assert {way: how.steps for way, how in plan(order, TUNING).tuning.items()} == steps
+
+
+@pytest.mark.parametrize(
     ("changes", "said"),
     [
         ({"pictures": 3}, "A study needs at least 4 pictures of the artist; there are 3."),
         ({"generator": "nobody"}, "There is no generator 'nobody'."),
         ({"shares": [0]}, "A share is a whole number of percent from 1 to 100."),
+        ({"steps": 0}, "A mimic fine-tunes in one step at least."),
+        ({"ways": ["lora"], "steps": -5}, "A mimic fine-tunes in one step at least."),
         ({"ways": ["osmosis"]}, "A mimic fine-tunes in the way lora or full, not 'osmosis'."),
         ({"counters": ["magic"]}, "There is no countermeasure 'magic'; known are "),
         ({"torn": True}, "This PNG file is damaged or cut short: 0.png."),

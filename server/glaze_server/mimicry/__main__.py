@@ -77,22 +77,24 @@ def generator(name: str, where: device.Device) -> Generator:
 
 
 def plan(order: dict[str, Any], tuning: Mapping[str, FineTuning]) -> Plan:
-    """A Plan of an order; quick takes two seeds, one way, few pictures, a preview's cloak. tuning: the generator's."""
-    chosen = Plan(dict(tuning), counters=tuple(order.get("counters", ())), style=order.get("style", "auto"))
-    if order.get("quick"):
-        chosen = replace(
-            chosen,
-            shares=(100,),
-            tuning={"lora": replace(chosen.tuning["lora"], steps=QUICK_STEPS)},
-            seeds=2,
-            samples=10,
-            quality="preview",
-        )
-    if order.get("ways"):
-        for way in order["ways"]:
-            if way not in tuning:
-                raise BadInput("way", f"A mimic fine-tunes in the way {' or '.join(tuning)}, not {way!r}.")
-        chosen = replace(chosen, tuning={way: chosen.tuning.get(way, tuning[way]) for way in order["ways"]})
+    """A Plan of an order. Quick: few steps, two seeds, few pictures, a preview's cloak, and LoRA unless a way is named.
+
+    tuning: the generator's. Raises BadInput for a way in which it does not fine-tune.
+    """
+    quick = bool(order.get("quick"))
+    ways = order.get("ways") or (["lora"] if quick else list(tuning))
+    for way in ways:
+        if way not in tuning:
+            raise BadInput("way", f"A mimic fine-tunes in the way {' or '.join(tuning)}, not {way!r}.")
+    chosen = Plan(
+        {way: tuning[way] for way in ways},
+        counters=tuple(order.get("counters", ())),
+        style=order.get("style", "auto"),
+    )
+    steps = order.get("steps")
+    if quick:
+        chosen = replace(chosen, shares=(100,), seeds=2, samples=10, quality="preview")
+        steps = QUICK_STEPS if steps is None else steps
     if order.get("remover") and remover.REMOVER not in chosen.counters:
         chosen = replace(chosen, counters=(*chosen.counters, remover.REMOVER))
     if order.get("shares"):
@@ -100,8 +102,8 @@ def plan(order: dict[str, Any], tuning: Mapping[str, FineTuning]) -> Plan:
     for name in ("seeds", "samples"):
         if order.get(name) is not None:
             chosen = replace(chosen, **{name: order[name]})
-    if order.get("steps") is not None:
-        chosen = replace(chosen, tuning={way: replace(how, steps=order["steps"]) for way, how in chosen.tuning.items()})
+    if steps is not None:
+        chosen = replace(chosen, tuning={way: replace(how, steps=steps) for way, how in chosen.tuning.items()})
     return chosen
 
 

@@ -86,6 +86,8 @@ class Plan:
             raise BadInput("share", "A share is a whole number of percent from 1 to 100.")
         if not 1 <= self.seeds <= MOST_SEEDS:
             raise BadInput("seeds", f"A study takes from 1 to {MOST_SEEDS} seeds, not {self.seeds}.")
+        if not all(how.steps >= 1 for how in self.tuning.values()):
+            raise BadInput("steps", "A mimic fine-tunes in one step at least.")
         if self.samples < 2:
             raise BadInput("samples", "Each run must make at least two pictures.")
         if self.quality not in QUALITIES:
