@@ -20,8 +20,10 @@ from glaze_plugin import places
 
 MARKS = (5, 10, 20, 50, 100, 150, 500)
 """Iterations after which a traced method's δ is kept."""
-COUNTED = 12
+COUNTED = 32
 """Iterations over which floating-point operations are counted."""
+PERIOD = 8
+"""Iterations after which this engine's loop repeats what it costs: it looks with the dear metrics once in as many."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +115,8 @@ def until(method: Method, task: Task, limit: float) -> Tensor:
 def operations(method: Method, task: Task, iterations: int) -> float:
     """Floating-point operations of that many iterations, taken on from the first COUNTED; 0 for none.
 
-    What only the first iterations do, such as encoding the target, is counted once: later ones cost what the second
-    half of the counted ones did.
+    What only the first iterations do, such as encoding the target, is counted once: later ones cost what the last
+    PERIOD of the counted ones did.
     """
     if not iterations:
         return 0.0
@@ -127,6 +129,5 @@ def operations(method: Method, task: Task, iterations: int) -> float:
                 raise Stop
 
         method.run(replace(task, step=step))
-    middle = len(totals) // 2
-    slope = (totals[-1] - totals[middle]) / max(1, len(totals) - 1 - middle)
-    return totals[-1] + slope * (iterations - len(totals))
+    later = iterations - len(totals)
+    return totals[-1] + later * (totals[-1] - totals[-1 - PERIOD]) / PERIOD if later else totals[-1]

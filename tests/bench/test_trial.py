@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from bench.cloakbench import peers, trial
 from bench.cloakbench.methods import Method
@@ -15,7 +16,7 @@ from bench.cloakbench.trial import Trial
 from glaze_server.engine.encoders import Encoder
 from tests.bench.conftest import task
 
-ITERATIONS = 30
+ITERATIONS = 50
 
 
 def stairs(given: Task) -> Tensor:
@@ -55,6 +56,22 @@ def test_operations_are_taken_on_from_the_counted_iterations(embedded: Encoder) 
     assert one > 1e6
     assert trial.operations(STAIRS, task(embedded), ITERATIONS) == pytest.approx(ITERATIONS * one)
     assert trial.operations(Method("noise", "noise", peers.noise), task(embedded), 0) == 0
+
+
+def test_operations_of_a_loop_with_dear_looks_are_those_of_the_whole_loop(embedded: Encoder) -> None:
+    """As this engine's: all is dear at first, then every eighth iteration is."""
+
+    def looking(given: Task) -> Tensor:
+        for number in range(64):
+            for _ in range(5 if number < 3 or number % 8 == 0 else 1):
+                given.encode(given.scene.picture.seen)
+            given.step(torch.zeros_like(given.scene.picture.colour))
+        return torch.zeros_like(given.scene.picture.colour)
+
+    method = Method("looking", "looking", looking)
+    with FlopCounterMode(display=False) as counter:
+        looking(task(embedded))
+    assert trial.operations(method, task(embedded), 64) == pytest.approx(counter.get_total_flops())
 
 
 def test_a_trial_is_kept_for_the_next_target(embedded: Encoder, tmp_path: Path) -> None:
