@@ -23,7 +23,7 @@ from glaze_server.engine.cloak import Subject, optimise
 from glaze_server.engine.device import CORE, CPU, HALF_FAILED, LEAST_CORE, Compute, Device, choose
 from glaze_server.engine.encoders import Encoder
 from glaze_server.engine.jnd import EPSILON, jnd_map
-from glaze_server.engine.looking import Difference
+from glaze_server.engine.looking import WINDOW, WINDOWS, Difference, windows
 from glaze_server.engine.lpips_distance import Lpips
 from glaze_server.engine.progress import Paused
 from glaze_server.engine.settings import Quality
@@ -395,12 +395,17 @@ def test_another_fault_is_left_alone(embedded: Encoder) -> None:
 
 
 @pytest.mark.parametrize("net", ["alex", "vgg"])
-def test_lpips_says_the_same_where_memory_is_short(net: str) -> None:
-    x, y = waves(64, 80), waves(64, 80, 0.7)
+def test_lpips_says_nearly_the_same_in_the_smaller_windows_of_short_memory(net: str) -> None:
+    """Nearly: what lies beyond a window's border is not seen from within."""
+    height, width = LEAST_CORE, 3 * LEAST_CORE
+    assert [len(windows(height, width, WINDOWS, size)) for size in (WINDOW, LEAST_CORE)] == [1, 3]
+    x, y = waves(height, width), waves(height, width, 0.7)
     roomy, short = Lpips(x, net), Lpips(x, net, compute=Compute(Device(core=LEAST_CORE)))
-    for _ in range(2):
-        assert short.distance(y) == roomy.distance(y)
-    assert torch.equal(short.gradient(y)[1], roomy.gradient(y)[1])
+    (distance, slope), (other, pull) = roomy.gradient(y), short.gradient(y)
+    assert other == pytest.approx(distance, rel=0.05) and other != distance
+    assert float(pull.norm()) == pytest.approx(float(slope.norm()), rel=0.15)
+    assert float(torch.cosine_similarity(pull.flatten(), slope.flatten(), 0)) > 0.75
+    assert short.distance(y) == pytest.approx(other)
 
 
 # Taken up again

@@ -151,7 +151,7 @@ def free_memory(device: Device) -> int | None:
 
 
 def _core(memory: int, itemsize: int) -> int:
-    """px of the largest tile whose gradient fits: 384 with 4 GiB free, 768 with 12, 2304 with 80 in half precision."""
+    """px of the largest tile whose gradient fits: 384 with 4 GiB free, 768 with 12, 2496 with 80 in half precision."""
     side = int((SHARE * memory / (PX_BYTES * itemsize)) ** 0.5) - 2 * GRID  # GRID is the halo's width, too
     return min(max(side // LEAST_CORE * LEAST_CORE, LEAST_CORE), MOST_CORE)
 
