@@ -23,6 +23,7 @@ from glaze_server.mimicry import report
 from glaze_server.mimicry.arms import Arm
 from glaze_server.mimicry.countermeasures import COUNTERMEASURES, NOISE, ROBUST, Countermeasure
 from glaze_server.mimicry.generator import FineTuning
+from glaze_server.mimicry.kept import Kept
 from glaze_server.mimicry.stable import Stable
 from glaze_server.mimicry.study import FIGURES, Study
 from tests.engine.conftest import Recorder, refusal
@@ -203,6 +204,18 @@ def test_a_generator_of_other_weights_is_another_one(sd: Path, tmp_path: Path) -
     data[-1] ^= 1
     path.write_bytes(data)
     assert Stable(sd, CPU).identity == same != Stable(other, CPU).identity
+
+
+@pytest.mark.parametrize("left", [0, 2])
+def test_pictures_that_are_gone_are_told_of(left: int, tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    kept.pictures("some", torch.rand(3, 3, 64, 64))
+    assert kept.load("some").shape == (3, 3, 64, 64)
+    for path in sorted((tmp_path / "some").glob("*.png"))[left:]:
+        path.unlink()
+    with refusal("lost_pictures") as caught:
+        kept.load("some")
+    assert str(tmp_path / "some") in caught.value.sentence
 
 
 def test_missing_weights_are_one_sentence(begin: Begin, no_weights: None, tmp_path: Path) -> None:

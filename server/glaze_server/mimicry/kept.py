@@ -69,9 +69,15 @@ class Kept:
         return (self.folder / name / DONE).exists()
 
     def load(self, name: str) -> Tensor:
-        """The pictures of a folder, (N, 3, H, W), 8 bits. Raises BadInput where one cannot be read."""
+        """The pictures of a folder, (N, 3, H, W), 8 bits. Raises BadInput where one is gone or cannot be read."""
         with _in_words(self.folder):
             paths = sorted((self.folder / name).glob("*.png"))
+            if str(len(paths)) != (self.folder / name / DONE).read_text(encoding="utf-8"):
+                raise BadInput(
+                    "lost_pictures",
+                    f"Pictures of the study are missing in {self.folder / name}.",
+                    "Delete that folder and give the same command again, which makes them anew.",
+                )
             return torch.cat([Source.read(Input(path.read_bytes())).seen for path in paths])
 
 
