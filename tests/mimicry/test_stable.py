@@ -43,7 +43,7 @@ def denoising_loss(mimic: StableMimic, pictures: Tensor) -> float:
 def test_what_a_mimic_learns_is_to_denoise_the_pictures(
     model: str, pictures: Tensor, request: pytest.FixtureRequest
 ) -> None:
-    """By its whole UNet: LoRA changes too little of a random one. Learned on another scale, it would be half as good."""
+    """By its whole UNet: LoRA changes too little of a random one. Learned on another scale it is half as good."""
     generator = Stable(request.getfixturevalue(model), CPU)
     ways = (FineTuning("full", steps=steps, batch=2, rate=1e-2) for steps in (0, 40))
     before, after = (

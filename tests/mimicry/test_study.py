@@ -196,12 +196,13 @@ def test_another_artist_with_one_picture_is_refused_before_the_work(begin: Begin
     assert "by a friend" in caught.value.sentence and not (tmp_path / "out").exists()
 
 
-def test_a_generator_of_other_weights_is_another_one(sd: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("share", [0.5, 1])
+def test_a_generator_of_other_weights_is_another_one(share: float, sd: Path, tmp_path: Path) -> None:
     other = tmp_path / sd.name
     shutil.copytree(sd, other)
     same, path = Stable(other, CPU).identity, next(other.glob("unet/*.safetensors"))
     data = bytearray(path.read_bytes())
-    data[-1] ^= 1
+    data[int(share * len(data)) - 1] ^= 1
     path.write_bytes(data)
     assert Stable(sd, CPU).identity == same != Stable(other, CPU).identity
 

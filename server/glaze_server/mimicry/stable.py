@@ -20,7 +20,7 @@ from glaze_plugin.errors import GlazeError
 from glaze_server.engine import device, diffusion, encoders
 from glaze_server.engine.device import Device
 from glaze_server.engine.encoders import Encoder
-from glaze_server.engine.painters import Painter
+from glaze_server.engine.painters import UNUSED, Painter
 from glaze_server.mimicry.generator import FineTuning
 
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
@@ -28,8 +28,8 @@ ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
 TUNING = {"lora": FineTuning("lora", rate=1e-4), "full": FineTuning("full", rate=1e-5)}
 CHUNK = 4
 """Pictures that are made at once."""
-ENDS = 1 << 16
-"""Bytes at both ends of a file by which it is told from another."""
+CHUNK_BYTES = 1 << 20
+"""Of a file, read at once."""
 DECAY = 1e-2
 """AdamW's weight decay."""
 
@@ -43,7 +43,7 @@ class Stable:
         self._painter = Painter(folder)
         self._painter.check()
         self._where = where
-        self.name, self.identity = folder.name, _identity(folder)
+        self.name, self.identity = folder.name, _identity(self._painter)
         self.side = self._painter.side
         self._vae = folder / "vae"
 
@@ -83,16 +83,15 @@ class Stable:
         return StableMimic(pipeline, self._painter, self.side)
 
 
-def _identity(folder: Path) -> str:
-    """SHA-256 over the names, sizes, beginnings and ends of its files: weights are too large to be read for it."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            with path.open("rb") as file:
-                begin = file.read(ENDS)
-                file.seek(max(0, path.stat().st_size - ENDS))
-                digest.update(f"{path.relative_to(folder).as_posix()} {path.stat().st_size} ".encode())
-                digest.update(begin + file.read())
+def _identity(painter: Painter) -> str:
+    """SHA-256 over the files of its parts, read whole (seconds): a LoRA merged into it changes the middle of one."""
+    digest, folder = hashlib.sha256(), painter.folder
+    parts = set(painter.config("model_index")) - UNUSED
+    for path in sorted(path for part in parts for path in (folder / part).glob("*") if path.is_file()):
+        digest.update(f"{path.relative_to(folder).as_posix()} {path.stat().st_size} ".encode())
+        with path.open("rb") as file:
+            while data := file.read(CHUNK_BYTES):
+                digest.update(data)
     return digest.hexdigest()
 
 
