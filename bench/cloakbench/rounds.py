@@ -14,19 +14,28 @@ from torch import Tensor
 from bench.cloakbench import corpus, trial
 from bench.cloakbench.cells import BUDGET, PUBLISHED, TIME, TRACKS, Cell, Point, Store, code_of, finite, key
 from bench.cloakbench.methods import METHODS, STANDARD, Method
+from bench.cloakbench.purifiers import Purifier
 from bench.cloakbench.remembered import Remembered
 from bench.cloakbench.scene import Picture, Scene
 from bench.cloakbench.task import Task
 from bench.cloakbench.trial import Trial
-from glaze_server.engine import measure
+from glaze_server.engine import measure, stock
 from glaze_server.engine.budget import Budget, Eye, fill, fit
 from glaze_server.engine.catalogue import find
 from glaze_server.engine.device import Compute, Device
 from glaze_server.engine.encoders import Encoder
-from glaze_server.engine.stock import weights_file
 from glaze_server.engine.survival import ALL_TRANSFORMS, Transform, unchanged
 
 EVERYTHING = {"none": unchanged} | ALL_TRANSFORMS
+
+
+def weights_of(name: str) -> str:
+    """SHA-256 of an encoder's weights, the artist's own or not; "" where they are not on this computer."""
+    path = stock.own().get(name) or stock.weights_file(find(name))
+    if path is None:
+        return ""
+    files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def to_budget(delta: Tensor, scene: Scene, eye: Eye) -> Tensor:
@@ -45,7 +54,7 @@ class Bench:
 
     encoder: Encoder
     judges: Sequence[Encoder]
-    purifiers: Mapping[str, Transform]
+    purifiers: Mapping[str, Purifier]
     device: Device
     work: Path
     part: str = ""
@@ -54,12 +63,12 @@ class Bench:
     _warm: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
-        self.white_transforms = {name: Remembered(one) for name, one in (EVERYTHING | dict(self.purifiers)).items()}
+        transforms = EVERYTHING | {name: one.transform for name, one in self.purifiers.items()}
+        self.white_transforms = {name: Remembered(one) for name, one in transforms.items()}
         self.store = Store(self.work, self.part)
-        file = weights_file(find(self.encoder.name))
-        weights = hashlib.sha256(file.read_bytes()).hexdigest() if file else ""
         names = [judge.name for judge in self.judges]
-        self._settings = key(self.encoder.name, weights, names, list(self.purifiers), self.device)
+        models = [f"{name} by {one.model}" for name, one in self.purifiers.items()]
+        self._settings = key(self.encoder.name, weights_of(self.encoder.name), names, models, self.device)
         self._code = {own: code_of(own) for own in (True, False)}
 
     def cells(self, scene: Scene, method: Method, standard: Method) -> list[Cell]:

@@ -13,13 +13,16 @@ from torch import Tensor
 from bench.cloakbench import cells, corpus, peers, rounds
 from bench.cloakbench.cells import BUDGET, PUBLISHED, TIME, TRACKS, Cell, Store, finite
 from bench.cloakbench.methods import STANDARD, Method
+from bench.cloakbench.purifiers import Purifier
 from bench.cloakbench.rounds import Bench, run
 from bench.cloakbench.scene import Picture, Scene
 from bench.cloakbench.task import Task
+from glaze_plugin import places
 from glaze_server.engine.device import CPU
 from glaze_server.engine.encoders import Encoder
 from glaze_server.engine.survival import TRANSFORMS, unchanged
 from tests.bench.conftest import scene
+from tests.engine.conftest import refusal
 
 PICTURES = [scene(kind).picture for kind in ("colour", "gray")]
 
@@ -154,6 +157,33 @@ def test_changed_code_or_another_side_makes_new_cells(
     monkeypatch.setattr(rounds, "code_of", lambda own: "other")
     run(bench(), PICTURES[:1], 1, methods, None, silent)
     assert counted.runs.total() == 2
+
+
+def test_another_model_behind_a_purifier_makes_new_cells(embedded: Encoder, tmp_path: Path) -> None:
+    counted = Counted(peers.blend)
+    methods = [Method(STANDARD, "blend", counted)]
+    for runs, model in ((1, "large"), (1, "large"), (2, "small")):
+        bench = Bench(embedded, [embedded], {"upscaled": Purifier(model, unchanged)}, CPU, tmp_path)
+        found, _ = run(bench, PICTURES[:1], 1, methods, None, silent)
+        assert counted.runs.total() == runs
+        assert all("upscaled" in cell.white for cell in found)
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_an_encoder_of_the_artists_own_is_known_by_its_weights(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLAZE_HOME", str(tmp_path))
+    weights = places.models() / ("mine/model.safetensors" if kind == "folder" else "mine.safetensors")
+    weights.parent.mkdir(parents=True)
+    (weights.parent / "config.json").write_text("{}")
+    weights.write_bytes(b"first")
+    first = rounds.weights_of("mine")
+    weights.write_bytes(b"other")
+    assert first and rounds.weights_of("mine") not in ("", first)
+    assert rounds.weights_of("taef2") == ""
+    with refusal("unknown_encoder"):
+        rounds.weights_of("nobody's")
 
 
 def test_a_faster_engine_leaves_a_peers_other_tracks_as_they_are(
