@@ -16,7 +16,7 @@ PUBLISHED, BUDGET, TIME = "published", "budget", "time"
 TRACKS = (PUBLISHED, BUDGET, TIME)
 """As published; scaled into the visual budget; stopped at the standard quality's seconds, then scaled into it."""
 
-ENGINE = Path(__file__).parents[2] / "server" / "glaze_server" / "engine"
+SERVER = Path(__file__).parents[2] / "server" / "glaze_server"
 HERE = Path(__file__).parent
 MEASURING = (
     "autoencoders",
@@ -26,6 +26,7 @@ MEASURING = (
     "colorvideovdp",
     "device",
     "encoders",
+    "formats/vips",
     "jnd",
     "looking",
     "lpips_distance",
@@ -34,11 +35,15 @@ MEASURING = (
     "networks",
     "picture",
     "pixels",
+    "pulled",
+    "scielab",
     "stock",
     "survival",
     "tiles",
 )
 """The engine's modules that peers run through."""
+PURIFYING = ("minimimic/autoencoder", "upscaling")
+"""The study's modules that purifiers run through."""
 JUDGING = ("cells", "judges", "methods", "peers", "purifiers", "rounds", "scene", "task", "trial")
 
 
@@ -126,8 +131,10 @@ def key(*parts: object) -> str:
 
 def code_of(own: bool) -> str:
     """SHA-256 of the source that a cell depends on: all of the engine, or for a peer what it runs through."""
-    files = [HERE / f"{name}.py" for name in JUDGING]
-    files += [HERE / "own.py", *sorted(ENGINE.glob("*.py"))] if own else [ENGINE / f"{name}.py" for name in MEASURING]
+    engine, mimicry = SERVER / "engine", SERVER / "mimicry"
+    files = [HERE / f"{name}.py" for name in JUDGING] + [mimicry / f"{name}.py" for name in PURIFYING]
+    files += [engine / f"{name}.py" for name in MEASURING]
+    files += [HERE / "own.py", *sorted(engine.glob("*.py"))] if own else []
     digest = hashlib.sha256()
     for file in files:
         digest.update(file.read_bytes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -203,15 +204,17 @@ def test_a_faster_engine_leaves_a_peers_other_tracks_as_they_are(
 
 
 def test_the_code_of_a_peer_leaves_this_engines_optimiser_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for file in cells.ENGINE.glob("*.py"):
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    monkeypatch.setattr(cells, "ENGINE", tmp_path)
+    for room in ("engine", "mimicry"):
+        shutil.copytree(cells.SERVER / room, tmp_path / room, ignore=shutil.ignore_patterns("*.safetensors", "*.pth"))
+    monkeypatch.setattr(cells, "SERVER", tmp_path)
     before = {own: cells.code_of(own) for own in (True, False)}
-    (tmp_path / "cloak.py").write_text("# changed")
+    (tmp_path / "engine/cloak.py").write_text("# changed")
     assert cells.code_of(own=False) == before[False]
     assert cells.code_of(own=True) != before[True]
-    (tmp_path / "budget.py").write_text("# changed")
-    assert cells.code_of(own=False) != before[False]
+    for name in ("engine/budget", "engine/scielab", "engine/pulled", "engine/formats/vips", "mimicry/upscaling"):
+        before = {own: cells.code_of(own) for own in (True, False)}
+        (tmp_path / f"{name}.py").write_text("# changed")
+        assert all(cells.code_of(own) != before[own] for own in (True, False))
 
 
 def test_a_line_cut_short_is_left_out(tmp_path: Path) -> None:
