@@ -114,7 +114,7 @@ def test_upscaling_that_does_not_run_is_told_of_before_the_work(
 ) -> None:
     monkeypatch.setattr(upscaling, "model", lambda: None)
     order = {"pictures": list(map(str, sorted(works.iterdir()))), "out": str(tmp_path / "out"), "generator": str(sd)}
-    assert main([json.dumps(order | {"counters": ["upscale"]})]) == 1
+    assert main(json.dumps(order | {"counters": ["upscale"]})) == 1
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line)["error"]["sentence"].startswith("Real-ESRGAN does not run on this computer")
     assert not (tmp_path / "out").exists()
