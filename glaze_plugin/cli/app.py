@@ -149,7 +149,9 @@ def evaluate_(
         typer.Option(help="What the mimic does first, to clean pictures too, like jpeg or impress; may be repeated."),
     ] = None,
     style: Style = "auto",
-    quick: Annotated[bool, typer.Option("--quick", help="Few steps, two seeds, and LoRA unless another way is named.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Few steps, two seeds, and LoRA unless another way is named.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Fine-tune a generator on clean and cloaked pictures and see how well it imitates; goes on where it stopped."""
