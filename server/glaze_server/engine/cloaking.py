@@ -77,7 +77,7 @@ def steps(painter: Painter | None, settings: Settings) -> int:
     return aim.strokes(painter) + QUALITIES[settings.quality].iterations + FIT_STEPS + measure.STEPS
 
 
-def rehearse(settings: Settings, source: Source, pages: Mapping[int, Page]) -> Grain:
+def rehearse(settings: Settings, source: Source, pages: Mapping[int, Page], steps: Steps) -> Grain:
     """The finest grain with which a file that loses nothing becomes GROWTH times as large at most; MEDIUM where none
     does, which costs little and saves much.
 
@@ -90,6 +90,7 @@ def rehearse(settings: Settings, source: Source, pages: Mapping[int, Page]) -> G
     own = settings.format in ("", file.format)
     wanted = Wanted(0, settings.metadata, settings.no_mining)
     for of in GRAINS:
+        steps.begin("writing a trial")
         changed = list(source.pages)
         for number, page in pages.items():
             subject = page.subject(page.small, of)

@@ -106,7 +106,7 @@ def _protect(job: Job) -> Result:
     todo = _pages(job, source)
     one = cloaking.steps(painter, settings)
     steps = Steps(job.reporter, (0 if style else aim.LOOKS) + one * len(todo))
-    work = Work(settings, judges, painter, compute, steps, cloaking.rehearse(settings, source, todo))
+    work = Work(settings, judges, painter, compute, steps, cloaking.rehearse(settings, source, todo, steps))
     pages: list[Picture] = list(source.pages)
     found: list[Cloak] = []
     for later, (number, page) in zip(reversed(range(len(todo))), todo.items(), strict=True):
