@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,7 +18,7 @@ from bench.cloakbench.remembered import Remembered
 from bench.cloakbench.scene import Picture, Scene
 from bench.cloakbench.task import Task
 from bench.cloakbench.trial import Trial
-from glaze_server.engine import measure, stock
+from glaze_server.engine import measure, pulled, stock
 from glaze_server.engine.budget import Budget, Eye, fill, fit
 from glaze_server.engine.catalogue import find
 from glaze_server.engine.device import Compute, Device
@@ -30,12 +29,12 @@ EVERYTHING = {"none": unchanged} | ALL_TRANSFORMS
 
 
 def weights_of(name: str) -> str:
-    """SHA-256 of an encoder's weights, the artist's own or not; "" where they are not on this computer."""
+    """A key of an encoder's weights, the artist's own or not; "" where they are not on this computer."""
     path = stock.own().get(name) or stock.weights_file(find(name))
     if path is None:
         return ""
     files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
-    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    return key(*map(pulled.sha256, files))
 
 
 def to_budget(delta: Tensor, scene: Scene, eye: Eye) -> Tensor:

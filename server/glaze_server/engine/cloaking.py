@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -122,8 +121,7 @@ def cloak(work: Work, source: Source, number: int, page: Page, later: int, check
         begun = _fine_enough(begun, layer, looked_at)
     budget = Budget().scaled(settings.strength)
     for stored in begun.finer:
-        share = fit(partial(_shown, stored, layer, budget), eye, budget, steps.advance)
-        changed, kept = stored.kept(layer.times(share), budget.max_change)
+        changed, kept = stored.fitted(layer, eye, budget, steps)
         cloaked = stored.seen(kept)
         if not settings.strength or not torch.equal(cloaked, eye.reference):
             break
@@ -151,10 +149,6 @@ def cloak(work: Work, source: Source, number: int, page: Page, later: int, check
         )
         figures["at_opacity"] = measure.at_opacities(work.judges, eye, cloaked, aimed.target, compute, trained)
     return Cloak(changed, figures, aimed, stored.level, lost, pictures)
-
-
-def _shown(stored: _Stored, layer: Layer, budget: Budget, share: float) -> Tensor:
-    return stored.shown(layer.times(share), budget.max_change)
 
 
 class _Looked:
@@ -242,6 +236,11 @@ class _Stored:
         """This and all finer compressions of the file's own kind, of which the noise leaves more room to a cloak."""
         levels = formats.levels(self.source.file, self.format) if self.source.file else 1
         return [replace(self, level=level) for level in range(self.level, levels)]
+
+    def fitted(self, layer: Layer, eye: Eye, budget: Budget, steps: Steps) -> tuple[Picture, Picture]:
+        """As `kept`, of as much of δ as the budget allows."""
+        share = fit(lambda share: self.shown(layer.times(share), budget.max_change), eye, budget, steps.advance)
+        return self.kept(layer.times(share), budget.max_change)
 
     def shown(self, layer: Layer, most: float) -> Tensor:
         """What a viewer sees of δ where it is judged, in 8 bits. most: as for `kept`."""

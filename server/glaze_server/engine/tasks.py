@@ -19,7 +19,7 @@ from glaze_server.engine.checkpoint import Checkpoint
 from glaze_server.engine.cloaking import GROWTH, LOSS, Cloak, Work
 from glaze_server.engine.device import Compute
 from glaze_server.engine.formats import Wanted
-from glaze_server.engine.grain import FINE
+from glaze_server.engine.grain import FINE, Grain
 from glaze_server.engine.page import Page
 from glaze_server.engine.picture import Picture
 from glaze_server.engine.pixels import MIN_SIDE, rounded
@@ -119,7 +119,7 @@ def _protect(job: Job) -> Result:
     wanted = Wanted(max(cloak.level for cloak in found), settings.metadata, settings.no_mining)
     output = source.write(pages, settings.format, wanted)
     result = Result({"result": output} | {name: Output(data) for name, data in found[0].pictures.items()})
-    _note(job, source, output, found, work)
+    _note(job, source, output, found, work.grain)
     result.report = {
         "size": [source.pages[0].width, source.pages[0].height],
         "bytes": len(output.data),
@@ -146,7 +146,7 @@ def _growth(job: Job, source: Source, output: Output) -> float | None:
     return round(len(output.data) / len(source.file.data), 3)
 
 
-def _note(job: Job, source: Source, output: Output, found: list[Cloak], work: Work) -> None:
+def _note(job: Job, source: Source, output: Output, found: list[Cloak], of: Grain) -> None:
     """Say what the file could not keep, and what its compression took."""
     notes, file = job.compute.notes, source.file
     if file is None:
@@ -163,7 +163,7 @@ def _note(job: Job, source: Source, output: Output, found: list[Cloak], work: Wo
         notes.append("The file's own compression would take too much of the cloak; a finer one was used.")
     if lost > LOSS:
         notes.append(f"The file's compression takes {lost:.0%} of the cloak; PNG or TIFF would keep it.")
-    if work.grain is not FINE:
+    if of is not FINE:
         notes.append("So that the file grows less, the cloak has a coarser grain, which takes some of its effect.")
     growth = _growth(job, source, output)
     if growth is not None and growth > GROWTH:
