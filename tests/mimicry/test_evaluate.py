@@ -109,14 +109,14 @@ def test_bad_input_is_one_sentence(
     assert not (tmp_path / "out").exists()
 
 
-def test_upscaling_that_does_not_run_is_told_of_before_the_work(
+def test_an_upscaler_that_is_missing_is_told_of_before_the_work(
     works: Path, sd: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upscaling, "model", lambda: None)
+    monkeypatch.setattr(upscaling, "weights", lambda: None)
     order = {"pictures": list(map(str, sorted(works.iterdir()))), "out": str(tmp_path / "out"), "generator": str(sd)}
     assert main(json.dumps(order | {"counters": ["upscale"]})) == 1
     (line,) = capsys.readouterr().out.splitlines()
-    assert json.loads(line)["error"]["sentence"].startswith("Real-ESRGAN does not run on this computer")
+    assert json.loads(line)["error"]["sentence"].startswith("Real-ESRGAN is not on this computer")
     assert not (tmp_path / "out").exists()
 
 

