@@ -1,6 +1,7 @@
-"""`python -m bench.mimic`: a study of mimicry with a generator at hand, into docs/results.md as its section on mimicry.
+"""`python -m bench.mimic`: a study of mimicry with a generator at hand, into docs/results.md as a section of its own.
 
-Anything else in that file stays as it is. The study is that of `glaze evaluate`; an interrupted one goes on.
+Anything else in that file stays as it is. The study is that of `glaze evaluate`; an interrupted one goes on. A study of
+LoRA and one of full fine-tuning (`--way`) have a section each.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def section(results: dict[str, Any]) -> str:
     """The section in Markdown, from what a study's report.json holds."""
     on, plan = results["depends_on"], results["depends_on"]["plan"]
     parts = [
-        f"{HEADING}\n",
+        f"{HEADING}: {' and '.join(results['ways'])}\n",
         "Written by `python -m bench.mimic`; docs/limits.md says what it can and cannot tell.\n",
         f"- date: {results['date']}\n- machine: {results['machine']}\n- commit: {results['commit']}",
         f"- generator: {on['generator']}, {on['side']} px; white-box encoder: {', '.join(on['encoders'])}",

@@ -1,20 +1,24 @@
-"""docs/results.md is written by two benchmarks: the section on mimicry is taken out of it and put into it here."""
+"""docs/results.md is written by two benchmarks: sections on mimicry, each with a heading of its own, are found here."""
 
 from __future__ import annotations
 
+import re
+
 HEADING = "## Mimicry"
+"""How the heading of a section on mimicry begins."""
 
 
 def placed(page: str, made: str) -> str:
-    """The page with its section on mimicry replaced by `made`, or with that at its end."""
-    old = kept(page)
+    """The page with the section of the same heading replaced by `made`, or with that at its end."""
+    heading = made.partition("\n")[0]
+    old = next((section for section in _sections(page) if section.partition("\n")[0] == heading), "")
     return page.replace(old, made) if old else f"{page.rstrip()}\n\n{made}".lstrip()
 
 
 def kept(page: str) -> str:
-    """The page's section on mimicry, up to the next heading of its kind; "" where there is none."""
-    at = page.find(f"{HEADING}\n")
-    if at < 0:
-        return ""
-    after = page.find("\n## ", at)
-    return page[at:] if after < 0 else page[at : after + 1]
+    """The page's sections on mimicry, each up to the next heading of its kind; "" where there is none."""
+    return "".join(section for section in _sections(page) if section.startswith(HEADING))
+
+
+def _sections(page: str) -> list[str]:
+    return re.findall(r"^## .*?(?=^## |\Z)", page, re.MULTILINE | re.DOTALL)

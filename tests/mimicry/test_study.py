@@ -107,17 +107,21 @@ def test_the_comparison_stands_in_the_page_the_section_and_a_sentence(
     assert "of one that learned from clean ones" in first
     taken = found["ways"]["lora"]["arms"]["clean+blank"]["accuracy"]["mean"]
     assert blank == (
-        "lora, blank for cloaked and clean pictures alike: the mimic of the cloaked ones is closer to the artist in "
-        "0.500 [0.500, 0.500] of all pairs, not significantly fewer than the half that would mean no effect of the "
-        f"cloak; {taken:.0%} of its pictures are taken for the artist's, {taken:.0%} of the other's."
+        "lora, blank for cloaked and clean pictures alike: of the pictures of the mimic of the cloaked ones "
+        f"{taken:.0%} are taken for the artist's, of the other's {taken:.0%}, not significantly fewer (by 0.000 "
+        "[0.000, 0.000]); it is closer to the artist in 0.500 [0.500, 0.500] of all pairs, not significantly fewer "
+        "than the half that would mean no effect of the cloak."
     )
     page = (study.kept.folder / "report.html").read_text().replace("&#x27;", "'")
     made = section(found | {"date": "today", "machine": "this one", "commit": "none"})
     for said in (first, nothing, blank, report.TITLES["closer_alike"], "clean pictures, then blank"):
         assert said in page and said in made
 
-    found["ways"]["lora"]["arms"]["cloak-100+blank"]["closer_alike"] |= {"mean": 0.3, "low": 0.2, "high": 0.4}
+    mine = found["ways"]["lora"]["arms"]["cloak-100+blank"]
+    mine["closer_alike"] |= {"mean": 0.3, "low": 0.2, "high": 0.4}
+    mine["fewer_alike"] |= {"mean": 0.2, "low": 0.1, "high": 0.3}
     assert "0.300 [0.200, 0.400] of all pairs, significantly fewer" in report.verdict(found)[2]
+    assert ", significantly fewer (by 0.200 [0.100, 0.300]); " in report.verdict(found)[2]
 
 
 def test_shares_mix_clean_and_cloaked_and_controls_keep_to_the_budget(

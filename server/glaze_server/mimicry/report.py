@@ -23,6 +23,7 @@ from glaze_server.mimicry.study import FIGURES, Study
 
 TITLES = {
     "accuracy": "taken for the artist's",
+    "fewer_alike": "fewer than after clean pictures treated alike",
     "distance": "distance to the artist's style",
     "closer": "closer to the artist than the clean-trained model's",
     "closer_alike": "closer than clean pictures treated alike",
@@ -75,14 +76,15 @@ def verdict(results: dict[str, Any]) -> list[str]:
 
 def _after(way: str, mine: Arm, arms: dict[str, Any]) -> str:
     """What a countermeasure leaves of the cloak's effect, beside what it does to clean pictures, in one sentence."""
-    closer = arms[mine.name]["closer_alike"]
+    fewer, closer = arms[mine.name]["fewer_alike"], arms[mine.name]["closer_alike"]
     taken = [arms[arm.name]["accuracy"]["mean"] for arm in (mine, mine.control)]
-    held = closer["units"] > 1 and closer["high"] < 0.5
+    held = [fewer["units"] > 1 and fewer["low"] > 0, closer["units"] > 1 and closer["high"] < 0.5]
+    words = ["significantly" if one else "not significantly" for one in held]
     return (
-        f"{way}, {mine.counter} for cloaked and clean pictures alike: the mimic of the cloaked ones is closer to the "
-        f"artist in {number(closer)} of all pairs, {'' if held else 'not '}significantly fewer than the half that "
-        f"would mean no effect of the cloak; {taken[0]:.0%} of its pictures are taken for the artist's, {taken[1]:.0%} "
-        "of the other's."
+        f"{way}, {mine.counter} for cloaked and clean pictures alike: of the pictures of the mimic of the cloaked ones "
+        f"{taken[0]:.0%} are taken for the artist's, of the other's {taken[1]:.0%}, {words[0]} fewer (by "
+        f"{number(fewer)}); it is closer to the artist in {number(closer)} of all pairs, {words[1]} fewer than the "
+        "half that would mean no effect of the cloak."
     )
 
 

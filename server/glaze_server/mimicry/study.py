@@ -42,7 +42,7 @@ THE_ARTIST = "the artist"
 """The classifier's word."""
 PX_BYTES = 3
 """Bytes for each px of a picture on disk, at most."""
-FIGURES = ("accuracy", "distance", "closer", "closer_alike", "kid", "genre_shift")
+FIGURES = ("accuracy", "fewer_alike", "distance", "closer", "closer_alike", "kid", "genre_shift")
 CLOAKED = Arm(CLOAK)
 KINDS = (CLOAK, NOISE, BLEND, FOREIGN)
 """The order in which a training picture's copies are kept; the last only where there is one."""
@@ -59,6 +59,11 @@ class Scored:
     numbers: Tensor
     taken_for: dict[str, float]
     genre_shift: float | None
+
+    @property
+    def accuracy(self) -> float:
+        """The share that it takes for the artist's."""
+        return self.taken_for.get(THE_ARTIST, 0.0)
 
 
 @dataclass
@@ -231,11 +236,13 @@ class Study:
                 scored = {arm: score(_place(way, arm, seed)) for arm in arms}
                 for arm, one in scored.items():
                     taken[arm.name].append(one.taken_for)
+                    alike = scored[arm.control]
                     values = {
-                        "accuracy": one.taken_for.get(THE_ARTIST, 0.0),
+                        "accuracy": one.accuracy,
+                        "fewer_alike": alike.accuracy - one.accuracy,
                         "distance": sum(one.distances) / len(one.distances),
                         "closer": scores.closer(one.distances, scored[Arm(CLEAN)].distances),
-                        "closer_alike": scores.closer(one.distances, scored[arm.control].distances),
+                        "closer_alike": scores.closer(one.distances, alike.distances),
                         "kid": scores.kid(one.numbers, artist),
                         "genre_shift": one.genre_shift,
                     }
