@@ -85,7 +85,7 @@ def main(arguments: list[str] | None = None) -> int:
     work = WORK / ("quick" if options.quick else "full")
     home.use(work)
     order: dict[str, Any] = {
-        "out": str(work / "study"),
+        "out": str(work / "-".join(["study", *options.way])),
         "ways": options.way,
         "seeds": options.seeds,
         "counters": options.counter,
