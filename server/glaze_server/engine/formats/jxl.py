@@ -157,8 +157,8 @@ def encode(pages: Sequence[Picture], about: Metadata, file: PictureFile, wanted:
     if file.format == NAME and same(pages, file):
         return _with_metadata(file.data, about)
     if file.format == NAME and file.lossy:
-        finest = len(DISTANCES) - 1 - _sinks(pages[0])
-        distance = DISTANCES[min(_base(file.data) + wanted.level, finest)]
+        distances = DISTANCES[:-1] if _sinks(pages[0]) else DISTANCES
+        distance = distances[min(_base(file.data) + wanted.level, len(distances) - 1)]
         return _with_metadata(_packed(pages[0], about, distance), about)
     check(file)
     risen = replace(pages[0], samples=_risen(pages[0].samples, file.pages[0]))
