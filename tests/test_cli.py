@@ -300,7 +300,7 @@ BAD = {
     "text.png": (
         b"hello, this is a text\n" * 40,
         "This is no picture of a kind that Glaze reads: "
-        "PNG, JPEG, WebP, TIFF, JPEG XL, AVIF, HEIC, OpenEXR, PSD, KRA or ORA.",
+        "PNG, JPEG, WebP, TIFF, JPEG XL, AVIF, HEIC, OpenEXR, PSD, KRA, ORA or XCF.",
     ),
     "empty.png": (b"", "The file is empty."),
     "cut.png": (truncated, "This PNG file is damaged or cut short."),

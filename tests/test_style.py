@@ -97,8 +97,8 @@ def test_of_many_pictures_some_are_taken_evenly(tmp_path: Path) -> None:
 
 
 def test_documents_are_pictures_and_hidden_files_are_none(tmp_path: Path) -> None:
-    for name in ("a.kra", "b.PSD", "c.heic", "d.ora", "e.png", ".e.png", ".trash/f.png", "g.txt"):
+    for name in ("a.kra", "b.PSD", "c.heic", "d.ora", "e.png", "h.xcf", ".e.png", ".trash/f.png", "g.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert [path.name for path in style.found([tmp_path])] == ["a.kra", "b.PSD", "c.heic", "d.ora", "e.png"]
+    assert [path.name for path in style.found([tmp_path])] == ["a.kra", "b.PSD", "c.heic", "d.ora", "e.png", "h.xcf"]
     assert style.found([tmp_path / "a.kra"]) == [tmp_path / "a.kra"]

@@ -28,6 +28,7 @@ READ_ONLY = {
     ".ora": ".png",
     ".psd": ".tif",
     ".psb": ".tif",
+    ".xcf": ".tif",
 }
 """What is only read, of documents the merged picture → what the result's name ends in."""
 

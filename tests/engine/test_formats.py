@@ -334,7 +334,7 @@ def test_place_camera_thumbnail_and_history_stay_behind(tagged: bytes) -> None:
         (b"", "empty"),
         (b"Dear diary, this is not a picture.\n" * 20, "not_a_picture"),
         (b'<svg xmlns="http://www.w3.org/2000/svg" width="64" height="64"/>', "not_a_picture"),
-        (b"gimp xcf v011\0", "not_merged"),
+        (b"gimp xcf v011\0", "damaged"),
         (b"\0\0\0\x18ftypheic\0\0\0\0heic", "damaged"),
         (b"\xff\x0a", "damaged"),
         (b"\x89PNG\r\n\x1a\n", "damaged"),
@@ -343,7 +343,7 @@ def test_place_camera_thumbnail_and_history_stay_behind(tagged: bytes) -> None:
         (tiff(np.zeros((40, 50, 3), np.uint32), photometric="rgb"), "depth"),
     ],
     ids=[
-        *("empty", "text", "svg", "xcf", "heic-start", "jxl-start", "png-start", "jpeg-start", "gif", "32-bit"),
+        *("empty", "text", "svg", "xcf-start", "heic-start", "jxl-start", "png-start", "jpeg-start", "gif", "32-bit"),
     ],
 )
 def test_what_is_no_usable_picture_is_refused(data: bytes, code: str) -> None:

@@ -9,14 +9,14 @@ from typing import cast
 
 from glaze_plugin.errors import BadInput, GlazeError
 from glaze_server.engine import cicp
-from glaze_server.engine.formats import avif, exr, heic, jpeg, jxl, painting, photoshop, png, tiff, webp
+from glaze_server.engine.formats import avif, exr, heic, jpeg, jxl, painting, photoshop, png, tiff, webp, xcf
 from glaze_server.engine.formats.file import Codec, PictureFile, Wanted, damaged, same
 from glaze_server.engine.metadata import exif
 from glaze_server.engine.picture import Picture
 
 __all__ = ["WRITTEN", "Codec", "PictureFile", "Wanted", "check_format", "decode", "encode", "levels", "lossy"]
 
-MODULES: tuple[ModuleType, ...] = (png, jpeg, webp, tiff, jxl, avif, heic, exr, photoshop, painting)
+MODULES: tuple[ModuleType, ...] = (png, jpeg, webp, tiff, jxl, avif, heic, exr, photoshop, painting, xcf)
 CODECS = {module.NAME: cast(Codec, module) for module in MODULES}
 WRITTEN = ("png", "jpeg", "webp", "tiff", "jxl", "avif", "exr")
 """Formats that can be asked for."""
@@ -37,15 +37,12 @@ def decode(data: bytes) -> PictureFile:
     """Decode a picture file's bytes. Raises BadInput, in one sentence, for whatever cannot be cloaked as it is."""
     if not data:
         raise BadInput("empty", "The file is empty.")
-    if data.startswith(b"gimp xcf"):
-        sentence = "An XCF document holds no merged picture."
-        raise BadInput("not_merged", sentence, "Export it from GIMP as PNG, or use Glaze inside GIMP.")
     codec = next((codec for codec in CODECS.values() if codec.holds(data)), None)
     if codec is None:
         raise BadInput(
             "not_a_picture",
             "This is no picture of a kind that Glaze reads: "
-            "PNG, JPEG, WebP, TIFF, JPEG XL, AVIF, HEIC, OpenEXR, PSD, KRA or ORA.",
+            "PNG, JPEG, WebP, TIFF, JPEG XL, AVIF, HEIC, OpenEXR, PSD, KRA, ORA or XCF.",
         )
     try:
         return codec.decode(data)
