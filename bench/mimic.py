@@ -77,6 +77,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=180, help="how long MiniMimic is trained in all")
     parser.add_argument("--others", type=Path, help="other artists' pictures, a subfolder each (MiniMimic's styles)")
     parser.add_argument("--way", nargs="*", default=[], help="lora, full (both)")
+    parser.add_argument("--share", type=int, nargs="*", help="%% of the pictures that are cloaked (25 50 75 100)")
     parser.add_argument("--seeds", type=int, help="runs of each kind")
     parser.add_argument("--counter", nargs="*", default=[], help="countermeasures")
     parser.add_argument("--remover", type=Path, help="file of bench.remover: a further countermeasure")
@@ -87,6 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
     order: dict[str, Any] = {
         "out": str(work / "-".join(["study", *options.way])),
         "ways": options.way,
+        "shares": options.share,
         "seeds": options.seeds,
         "counters": options.counter,
         "remover": str(options.remover) if options.remover else None,

@@ -46,6 +46,15 @@ def test_what_was_accepted_is_there_again_and_what_was_not_is_gone(tmp_path: Pat
     assert done.id not in {job.id for job in Jobs(tmp_path)}
 
 
+def test_records_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "jobs.sqlite3"
+    file.write_bytes(b"no database" * 100)
+    with pytest.raises(GlazeError) as raised:
+        Jobs(tmp_path)
+    assert raised.value.sentence == f"The daemon's records in {file} cannot be read: file is not a database."
+    assert file.exists()
+
+
 def test_a_job_that_ran_waits_again_and_remembers_its_crash(tmp_path: Path) -> None:
     jobs = Jobs(tmp_path)
     job = accepted(jobs)

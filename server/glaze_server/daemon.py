@@ -12,7 +12,6 @@ import logging.handlers
 import os
 import secrets
 import signal
-import sqlite3
 import sys
 import time
 from pathlib import Path
@@ -415,7 +414,7 @@ def main() -> int:
         _log_to(log_file)
         try:
             daemon = Daemon(log_file, held, host)
-        except (GlazeError, OSError, sqlite3.Error, zmq.ZMQError, ValueError) as error:
+        except (GlazeError, OSError, zmq.ZMQError, ValueError) as error:
             log.exception("cannot start")
             print(error, file=sys.stderr)
             return DaemonUnavailable.exit_code

@@ -135,13 +135,15 @@ class Job:
 
 
 class Jobs:
-    """All jobs of one daemon, in the order in which they came. Opening it brings back those of an earlier daemon."""
+    """All jobs of one daemon, in the order in which they came. Opening it brings back those of an earlier daemon.
+
+    Raises GlazeError where its records cannot be read.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._folder = private(folder)
         self._file = folder / "jobs.sqlite3"
-        self._records = sqlite3.connect(self._file, isolation_level=None)
-        self._records.executescript(SCHEMA)
+        self._records = _opened(self._file)
         self._opened = self._file.stat()
         self._disk = ThreadPoolExecutor(1)
         self._clock = time.time() - time.monotonic()
@@ -390,6 +392,20 @@ class Jobs:
             self._try_to_record("DELETE FROM jobs WHERE id = ?", (job,))
             self._remove(known.folder)
             del self._jobs[job]
+
+
+def _opened(file: Path) -> sqlite3.Connection:
+    """The records, begun where there are none. Raises GlazeError where they cannot be read."""
+    try:
+        records = sqlite3.connect(file, isolation_level=None)
+        records.executescript(SCHEMA)
+        return records
+    except sqlite3.Error as error:
+        raise GlazeError(
+            "disk",
+            f"The daemon's records in {file} cannot be read: {error}.",
+            "Without that file it starts anew; unfinished jobs and results that were not taken are lost then.",
+        ) from error
 
 
 def _part(parts: list[Part], name: str) -> Part:
