@@ -46,12 +46,18 @@ def test_what_was_accepted_is_there_again_and_what_was_not_is_gone(tmp_path: Pat
     assert done.id not in {job.id for job in Jobs(tmp_path)}
 
 
-def test_records_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("begin", [0, 4096])
+def test_records_that_cannot_be_read_are_named(begin: int, tmp_path: Path) -> None:
+    jobs = Jobs(tmp_path)
+    for _ in range(30):
+        accepted(jobs)
+    jobs.close()
     file = tmp_path / "jobs.sqlite3"
-    file.write_bytes(b"no database" * 100)
+    data = file.read_bytes()
+    file.write_bytes(data[:begin] + bytes(b ^ 0x5A for b in data[begin:]))
     with pytest.raises(GlazeError) as raised:
         Jobs(tmp_path)
-    assert raised.value.sentence == f"The daemon's records in {file} cannot be read: file is not a database."
+    assert raised.value.sentence.startswith(f"The daemon's records in {file} cannot be read: ")
     assert file.exists()
 
 

@@ -14,7 +14,7 @@ import shutil
 import sqlite3
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +51,8 @@ CREATE TABLE IF NOT EXISTS jobs (
     id TEXT PRIMARY KEY, client TEXT, submitted REAL, submit BLOB, crashes INTEGER DEFAULT 0, ended REAL, "end" BLOB
 );
 """
+
+ROWS = 'SELECT id, client, submitted, submit, crashes, ended, "end" FROM jobs ORDER BY rowid'
 
 M = TypeVar("M", bound=m.Message)
 ENDS: tuple[type[Done | Failed], ...] = (Done, Failed)
@@ -143,11 +145,11 @@ class Jobs:
     def __init__(self, folder: Path) -> None:
         self._folder = private(folder)
         self._file = folder / "jobs.sqlite3"
-        self._records = _opened(self._file)
+        self._records, rows = _opened(self._file)
         self._opened = self._file.stat()
         self._disk = ThreadPoolExecutor(1)
         self._clock = time.time() - time.monotonic()
-        self._jobs = {job.id: job for job in self._recover()}
+        self._jobs = {job.id: job for job in self._recovered(rows)}
         self._last_served: dict[str, int] = {}
         self._turn = 0
         recorded = {id for (id,) in self._records.execute("SELECT id FROM jobs")}
@@ -155,11 +157,8 @@ class Jobs:
             if path.is_dir() and path.name not in recorded:
                 shutil.rmtree(path, ignore_errors=True)  # never accepted, or forgotten
 
-    def _recover(self) -> Iterator[Job]:
-        rows = self._records.execute(
-            'SELECT id, client, submitted, submit, crashes, ended, "end" FROM jobs ORDER BY rowid'
-        )
-        for id, client, submitted, submit, crashes, ended, end in rows.fetchall():
+    def _recovered(self, rows: Sequence[tuple[Any, ...]]) -> Iterator[Job]:
+        for id, client, submitted, submit, crashes, ended, end in rows:
             try:
                 job = Job(_message(submit, Submit), self._folder / id, client, submitted=submitted, crashes=crashes)
                 job.state = "waiting"
@@ -394,12 +393,12 @@ class Jobs:
             del self._jobs[job]
 
 
-def _opened(file: Path) -> sqlite3.Connection:
-    """The records, begun where there are none. Raises GlazeError where they cannot be read."""
+def _opened(file: Path) -> tuple[sqlite3.Connection, list[tuple[Any, ...]]]:
+    """The records, begun where there are none, and all rows. Raises GlazeError where they cannot be read."""
     try:
         records = sqlite3.connect(file, isolation_level=None)
         records.executescript(SCHEMA)
-        return records
+        return records, records.execute(ROWS).fetchall()
     except sqlite3.Error as error:
         raise GlazeError(
             "disk",
