@@ -58,9 +58,9 @@ def painters() -> Path:
     return _place("models", "XDG_DATA_HOME", ".local/share", "Library/Application Support") / "diffusion"
 
 
-def clip() -> Path:
-    """The CLIP model by which genres are told apart, downloaded or put there."""
-    return painters().with_name("clip")
+def other(name: str) -> Path:
+    """The model of that name by which studies of mimicry are scored, downloaded or put there."""
+    return painters().with_name(name)
 
 
 def artist() -> Path:

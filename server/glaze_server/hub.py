@@ -1,4 +1,4 @@
-"""`python -m glaze_server.hub list|pull|verify|remove [NAME…]`: the weights of encoders and of CLIP, in JSON lines.
+"""`python -m glaze_server.hub list|pull|verify|remove [NAME…]`: the weights of encoders, CLIP and CSD, in JSON lines.
 
 `glaze models` runs it in a process of its own, as a painting program may. It needs neither daemon nor torch, and `pull`
 is the only action that touches the network. Lines: {"model": …}, {"pulling": …, "total": bytes},
@@ -24,7 +24,7 @@ from glaze_server.engine.stock import DEFAULT, folder, own, weights_file
 
 
 def facts() -> Iterator[dict[str, Any]]:
-    """What an artist may want to know of each encoder and of CLIP, the own ones last.
+    """What an artist may want to know of each encoder and of CLIP and CSD, the own ones last.
 
     size: bytes to download, or null. family: "" for what is no encoder.
     """

@@ -12,12 +12,15 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from glaze_plugin import places
 from glaze_plugin.errors import GlazeError
 from glaze_server import hub as hub_module
 from glaze_server.engine import encoders, pulled, stock
-from glaze_server.engine.catalogue import CLIP, MODELS, OTHERS
+from glaze_server.engine.catalogue import CLIP, CSD, MODELS, OTHERS
+from glaze_server.engine.device import CPU
+from glaze_server.mimicry.csd import Csd
 from glaze_server.mimicry.genres import GENRES, Genres
 from tests.conftest import ROOT, Glaze
 from tests.encoders.conftest import Fetch, asking
@@ -25,6 +28,7 @@ from tests.encoders.local_hub import COMMIT, Hub
 from tests.encoders.narrow import ONE_OF_EACH
 from tests.engine.conftest import refusal, waves
 from tests.engine.tiny_pipelines import tiny_clip, tokenizer
+from tests.mimicry.tiny_csd import TinyCsd
 
 TINY, WEIGHTS = "taesd3", "diffusion_pytorch_model.safetensors"
 
@@ -52,13 +56,40 @@ def test_clip_is_fetched_for_studies_and_is_no_encoder(fetch: Fetch, hub: Hub, s
     with refusal("missing_weights", GlazeError):
         Genres()
     code, said = fetch("pull", CLIP)
-    assert (code, said[-1]["path"]) == (0, str(places.clip()))
+    assert (code, said[-1]["path"]) == (0, str(places.other(CLIP)))
     assert Genres().own(waves(64, 64)) in GENRES
     assert stock.available() == ["embedded"] and not stock.own()
     assert [one["name"] for line in fetch("list")[1] if (one := line["model"])["path"]] == ["embedded", CLIP]
-    assert fetch("verify")[1] == [{"verified": CLIP, "same": True, "path": str(places.clip() / "model.safetensors")}]
+    there = places.other(CLIP) / "model.safetensors"
+    assert fetch("verify")[1] == [{"verified": CLIP, "same": True, "path": str(there)}]
     assert fetch("remove", CLIP) == (0, [{"removed": CLIP}])
-    assert not places.clip().exists()
+    assert not places.other(CLIP).exists()
+
+
+def test_csd_is_fetched_beside_clip(fetch: Fetch, hub: Hub, shelf: Path, tmp_path: Path) -> None:
+    tiny = TinyCsd()
+    weights = tiny.saved(tmp_path / "model.safetensors").read_bytes()
+    hub.repositories[OTHERS[CSD].repository] = {"model.safetensors": weights}
+    with refusal("missing_weights", GlazeError):
+        Csd()
+    revision = OTHERS[CSD].revision
+    assert fetch("pull", CSD)[1][-1] == {"pulled": CSD, "path": str(places.other(CSD)), "revision": revision}
+    assert torch.allclose(Csd().styles(waves(64, 64), CPU), tiny(waves(64, 64)), rtol=0, atol=1e-5)
+    assert stock.available() == ["embedded"] and not stock.own()
+    there = places.other(CSD) / "model.safetensors"
+    assert [one["path"] for line in fetch("list")[1] if (one := line["model"])["name"] in OTHERS] == ["", str(there)]
+    assert fetch("verify")[1] == [{"verified": CSD, "same": True, "path": str(there)}]
+    there.write_bytes(weights[:-1] + bytes([weights[-1] ^ 1]))
+    assert fetch("verify", CSD) == (1, [{"verified": CSD, "same": False, "path": str(there)}])
+    assert fetch("remove", CSD) == (0, [{"removed": CSD}])
+    assert not places.other(CSD).exists()
+
+
+def test_what_comes_in_the_place_of_csd_is_thrown_away(hub: Hub, shelf: Path, glaze: Glaze) -> None:
+    hub.repositories[OTHERS[CSD].repository] = {"model.safetensors": b"another model"}
+    done = glaze("models", "pull", CSD, env=asking(hub))
+    assert done.returncode == 1 and "is not the published file; it was thrown away" in done.stderr
+    assert not places.other(CSD).exists()
 
 
 def test_what_is_here_is_not_fetched_again(fetch: Fetch, hub: Hub) -> None:

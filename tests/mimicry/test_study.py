@@ -22,12 +22,14 @@ from glaze_server.engine.encoders import STRIDE, Encoder
 from glaze_server.mimicry import report
 from glaze_server.mimicry.arms import Arm
 from glaze_server.mimicry.countermeasures import COUNTERMEASURES, NOISE, ROBUST, Countermeasure
+from glaze_server.mimicry.csd import Csd
 from glaze_server.mimicry.generator import FineTuning
 from glaze_server.mimicry.kept import Kept
 from glaze_server.mimicry.stable import Stable
-from glaze_server.mimicry.study import FIGURES, Study
+from glaze_server.mimicry.study import FIGURES, Study, known
 from tests.engine.conftest import Recorder, refusal
 from tests.mimicry.conftest import PLAN
+from tests.mimicry.tiny_csd import TinyCsd
 
 Begin = Callable[..., Study]
 COUNTERS: dict[str, Countermeasure] = {
@@ -64,7 +66,7 @@ def test_an_interrupted_study_goes_on_and_gives_the_numbers_of_an_undisturbed_on
     arms = found["ways"]["lora"]["arms"]
     countered = [f"{kind}+{name}" for name in COUNTERS for kind in ("clean", "cloak-100")]
     assert list(arms) == ["clean", "cloak-100", "noise", "blend", *countered]
-    assert all(set(arm) == set(FIGURES) - {"genre_shift"} for arm in arms.values())
+    assert all(set(arm) == set(FIGURES) - {"genre_shift", "csd"} for arm in arms.values())
     assert arms["clean"]["closer"]["mean"] == 0.5
     assert all(len(arm["accuracy"]["seeds"]) == PLAN.seeds for arm in arms.values())
     assert set(found["ways"]["lora"]["falls"]) == {"clean", "noise", "blend"}
@@ -174,6 +176,29 @@ def test_a_cloak_against_another_encoder_and_robust_training_have_arms(begin: Be
     assert 0 < float((foreign - clean).abs().max()) <= 16 / 255 + 1e-6
     page = (tmp_path / "report.html").read_text()
     assert "clean, cloaked, noise, blend, cloaked against the embedded encoder alone" in page
+
+
+def test_the_likeness_by_csd_stands_in_the_report_where_csd_is_there(begin: Begin, tmp_path: Path) -> None:
+    notes: list[str] = []
+    assert known(Csd, notes) is None
+    assert len(notes) == 1 and notes[0].startswith("CSD is not on this computer")
+    without = begin(tmp_path, generator=Learner(), plan=replace(PLAN, seeds=1))
+    arms = report.write(without, without.run())["ways"]["lora"]["arms"]
+    page = tmp_path / "report.html"
+    assert not any("csd" in arm for arm in arms.values())
+    assert page.read_text().count("<td>–</td>") == 2 * len(arms)
+
+    tiny = TinyCsd()
+    study = replace(without, csd=Csd(tiny.saved(tmp_path / "csd.safetensors")))
+    found = report.write(study, study.run())["ways"]["lora"]["arms"]
+    own = tiny((study.portfolio.held_out * 255).round() / 255).mean(0)
+    for name, arm in found.items():
+        painted = study.kept.load(f"samples/lora/{name}/0")
+        assert arm["csd"]["seeds"] == [pytest.approx(float((tiny(painted) @ own / own.norm()).mean()), abs=1e-5)]
+        assert {figure: arm[figure] for figure in arms[name]} == arms[name]
+        assert f"<td>{report.number(arm['csd'])}</td>" in page.read_text()
+    assert report.TITLES["csd"] in page.read_text()
+    assert page.read_text().count("<td>–</td>") == len(arms)
 
 
 @pytest.fixture

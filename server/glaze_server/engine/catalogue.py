@@ -1,7 +1,7 @@
 """What is known of each encoder without loading it: where it comes from, how large it is, what it needs. No torch here.
 
-And of CLIP, by which studies of mimicry tell genres. `encoders` loads encoders; `glaze_server.hub` fetches all files.
-docs/encoders.md tells artists and says where each line was found out.
+And of CLIP and CSD, by which studies of mimicry are scored. `encoders` loads encoders; `glaze_server.hub` fetches all
+files. docs/encoders.md tells artists and says where each line was found out.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class File:
 
 @dataclass(frozen=True)
 class Model:
-    """One encoder, or CLIP.
+    """One encoder, or what studies of mimicry are scored by.
 
     about: what it stands for, said to an artist. family: encoders of one family see pictures alike; one of them is
     enough. licence: of the weights. config: file of the published configuration in CONFIGS, for those that diffusers
@@ -267,7 +267,7 @@ MODELS = {
     )
 }
 
-CLIP = "clip"
+CLIP, CSD = "clip", "csd"
 OTHERS = {
     CLIP: Model(
         CLIP,
@@ -290,7 +290,23 @@ OTHERS = {
                 "a2bf730a0c7debf160f7a6b50b3aaf3703e7e88ac73de7a314903141db026dcb",
             ),
         ),
-    )
+    ),
+    CSD: Model(
+        CSD,
+        "CSD, which compares styles for `glaze evaluate`; nothing is cloaked against it",
+        family="",
+        licence="MIT",
+        memory=0,
+        about_size=2 * 304_752_640,
+        repository="yuxi-liu-wired/CSD",
+        revision="cd2dac3ad9398e42906127bc44988a6de47abe68",
+        files=(
+            File(
+                "model.safetensors",
+                sha256="02d842ed2536e1f883fc832cd1566d0e6c569457979f878379e382e04b2bda84",
+            ),
+        ),
+    ),
 }
 """What `glaze models` fetches too, though nothing is cloaked against it."""
 

@@ -19,7 +19,7 @@ CONFIG = "config.json"
 
 def folder(model: Model) -> Path:
     """Where its downloaded files lie."""
-    return places.clip() if model.name in OTHERS else places.models() / model.name
+    return places.other(model.name) if model.name in OTHERS else places.models() / model.name
 
 
 def weights_file(model: Model) -> Path | None:

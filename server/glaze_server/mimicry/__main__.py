@@ -27,7 +27,9 @@ from glaze_server.engine.stock import DEFAULT
 from glaze_server.mimicry import portfolio, remover, report, study, upscaling
 from glaze_server.mimicry.arms import Plan
 from glaze_server.mimicry.countermeasures import COUNTERMEASURES, UPSCALE
+from glaze_server.mimicry.csd import Csd
 from glaze_server.mimicry.generator import FineTuning, Generator
+from glaze_server.mimicry.genres import Genres
 from glaze_server.mimicry.kept import Kept
 from glaze_server.mimicry.minimimic import weights
 from glaze_server.mimicry.minimimic.model import MiniMimic
@@ -147,7 +149,8 @@ def evaluate(order: dict[str, Any]) -> None:
             for name, found in order.get("others", {}).items()
         },
         countermeasures=counters,
-        genres=study.known_genres(compute.notes),
+        genres=study.known(Genres, compute.notes),
+        csd=study.known(Csd, compute.notes),
         remover=learned,
     )
     found = report.write(one, one.run())

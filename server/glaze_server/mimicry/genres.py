@@ -1,7 +1,7 @@
 """CLIP genre shift (Shan et al., USENIX Security 2023, section 6): does CLIP still see the artist's genre?
 
-The model is CLIP as transformers keeps it, in the folder `glaze_plugin.places.clip`, or in the hub's own cache where
-another program has pulled it. Nothing is downloaded here.
+The model is CLIP as transformers keeps it, in the folder `glaze_plugin.places.other("clip")`, or in the hub's own cache
+where another program has pulled it. Nothing is downloaded here.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ GENRES = _read(Path(__file__).with_suffix(".tsv"))
 
 
 class Genres:
-    """CLIP's opinion. where: a folder; None for `places.clip`, else the hub's cache.
+    """CLIP's opinion. where: a folder; None for `places.other(CLIP)`, else the hub's cache.
 
     Raises GlazeError where CLIP is not on this computer, or its files cannot be read.
     """
@@ -45,7 +45,7 @@ class Genres:
     def __init__(self, where: Path | None = None) -> None:
         from transformers import CLIPModel, CLIPTokenizer
 
-        folder = where or places.clip()
+        folder = where or places.other(CLIP)
         known = str(folder) if folder.is_dir() else OTHERS[CLIP].repository
         try:
             self._model: Any = CLIPModel.from_pretrained(known, local_files_only=True, use_safetensors=True).eval()
@@ -69,9 +69,7 @@ class Genres:
     def likeness(self, pictures: Tensor) -> Tensor:
         """(N, genres): cosine of each picture (N, 3, H, W) in [0, 1] and each genre."""
         side = int(self._model.config.vision_config.image_size)
-        small = interpolate(pictures, (side, side), mode="bicubic", antialias=True).clamp(0, 1)
-        scaled = (small - torch.tensor(MEAN)[:, None, None]) / torch.tensor(DEVIATION)[:, None, None]
-        return _unit(self._model.get_image_features(pixel_values=scaled)) @ self._words.T
+        return _unit(self._model.get_image_features(pixel_values=prepared(pictures, side))) @ self._words.T
 
     def own(self, pictures: Tensor) -> str:
         """The artist's genre: that of the mean picture."""
@@ -81,6 +79,12 @@ class Genres:
         """The share of pictures among whose TOP genres the artist's is not."""
         best = self.likeness(pictures).topk(TOP, 1).indices
         return float((best != GENRES.index(genre)).all(1).float().mean())
+
+
+def prepared(pictures: Tensor, side: int) -> Tensor:
+    """Pictures (N, 3, H, W) in [0, 1] as CLIP looks at them: (N, 3, side, side), of its mean and deviation."""
+    small = interpolate(pictures, (side, side), mode="bicubic", antialias=True).clamp(0, 1)
+    return (small - torch.tensor(MEAN)[:, None, None]) / torch.tensor(DEVIATION)[:, None, None]
 
 
 def _unit(found: Any) -> Tensor:

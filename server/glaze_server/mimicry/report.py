@@ -29,6 +29,7 @@ TITLES = {
     "closer_alike": "closer than clean pictures treated alike",
     "kid": "KID to the artist's pictures",
     "genre_shift": "CLIP genre shift",
+    "csd": "CSD likeness to the artist's pictures",
 }
 SEEN = ("cloaked", "noise", "blend", "cloaked against the embedded encoder alone")
 """What `study.KINDS` are called."""

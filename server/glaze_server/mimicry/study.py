@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -27,6 +27,7 @@ from glaze_server.engine.transfer import transfer
 from glaze_server.mimicry import cloaks, detection, portfolio, scores
 from glaze_server.mimicry.arms import BLEND, CLEAN, CLOAK, FOREIGN, NOISE, OTHER, Arm, Plan
 from glaze_server.mimicry.countermeasures import Countermeasure, tuned
+from glaze_server.mimicry.csd import Csd
 from glaze_server.mimicry.generator import Generator
 from glaze_server.mimicry.genres import Genres
 from glaze_server.mimicry.kept import Kept
@@ -42,23 +43,26 @@ THE_ARTIST = "the artist"
 """The classifier's word."""
 PX_BYTES = 3
 """Bytes for each px of a picture on disk, at most."""
-FIGURES = ("accuracy", "fewer_alike", "distance", "closer", "closer_alike", "kid", "genre_shift")
+FIGURES = ("accuracy", "fewer_alike", "distance", "closer", "closer_alike", "kid", "genre_shift", "csd")
 CLOAKED = Arm(CLOAK)
 KINDS = (CLOAK, NOISE, BLEND, FOREIGN)
 """The order in which a training picture's copies are kept; the last only where there is one."""
+
+Judge = TypeVar("Judge", Genres, Csd)
 
 
 @dataclass(frozen=True)
 class Scored:
     """One run. distances: of each picture to the artist's style. numbers: (N, D) of their styles.
 
-    taken_for: the share of pictures that the classifier takes for each style.
+    taken_for: the share of pictures that the classifier takes for each style. csd: likeness to the held-out pictures.
     """
 
     distances: list[float]
     numbers: Tensor
     taken_for: dict[str, float]
     genre_shift: float | None
+    csd: float | None
 
     @property
     def accuracy(self) -> float:
@@ -85,6 +89,7 @@ class Study:
     foreign: Sequence[Encoder] = ()
     countermeasures: Mapping[str, Countermeasure] = field(default_factory=dict)
     genres: Genres | None = None
+    csd: Csd | None = None
     remover: str = ""
 
     @property
@@ -211,11 +216,13 @@ class Study:
 
     def _results(self, style: str, tick: Callable[[], None]) -> dict[str, Any]:
         device, own = self.compute.device, self.portfolio
-        held, training = self._seen(own.held_out), self._seen(own.training)
+        held_out = self._given_back(own.held_out)
+        held, training = scores.styles(held_out, device), self._seen(own.training)
         reference = scores.Reference(held)
         artist = torch.stack([one.numbers for one in (*held, *training)])
         held_back, classifier = self._classifier(training)
         genre = self.genres.own(torch.cat([own.training, own.held_out])) if self.genres else None
+        own_style = self.csd.own(held_out, device) if self.csd else None
 
         def score(name: str) -> Scored:
             samples = self.kept.load(name)
@@ -225,6 +232,7 @@ class Study:
                 torch.stack([one.numbers for one in found]),
                 classifier.taken_for(found),
                 self.genres.shift(samples, genre) if self.genres and genre else None,
+                self.csd.likeness(samples, own_style, device) if self.csd and own_style is not None else None,
             )
 
         arms = self.plan.arms(self.more)
@@ -245,6 +253,7 @@ class Study:
                         "closer_alike": scores.closer(one.distances, alike.distances),
                         "kid": scores.kid(one.numbers, artist),
                         "genre_shift": one.genre_shift,
+                        "csd": one.csd,
                     }
                     for figure, value in values.items():
                         if value is not None:
@@ -295,9 +304,12 @@ class Study:
 
     def _seen(self, pictures: Tensor) -> list[scores.Style]:
         """The styles of pictures as the generator's autoencoder gives them back."""
-        with torch.no_grad():
-            given = torch.cat([self.generator.round_trip(one[None]) for one in pictures]).clamp(0, 1)
-        return scores.styles(rounded(given), self.compute.device)
+        return scores.styles(self._given_back(pictures), self.compute.device)
+
+    @torch.no_grad()
+    def _given_back(self, pictures: Tensor) -> Tensor:
+        """Pictures as the generator's autoencoder gives them back, in the steps of 8 bits."""
+        return rounded(torch.cat([self.generator.round_trip(one[None]) for one in pictures]).clamp(0, 1))
 
     def _about(self, arm: Arm) -> str:
         """For a reader, with how many pictures a share of them comes to."""
@@ -343,10 +355,10 @@ def _falls(by_arm: Mapping[str, Mapping[str, Sequence[float]]]) -> dict[str, Any
     return found
 
 
-def known_genres(notes: list[str]) -> Genres | None:
-    """CLIP where it is on this computer; else None, and a note for the artist."""
+def known(judge: type[Judge], notes: list[str]) -> Judge | None:
+    """CLIP or CSD where it is on this computer; else None, and a note for the artist."""
     try:
-        return Genres()
+        return judge()
     except GlazeError as error:
         notes.append(str(error))
         return None
