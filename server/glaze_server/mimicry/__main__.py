@@ -122,7 +122,7 @@ def evaluate(order: dict[str, Any]) -> None:
     wanted.check(list(counters))
     if UPSCALE in wanted.counters:
         upscaling.needed()
-        compute.notes.append(f"Noisy upscaling was done by {upscaling.MODEL}.")
+        compute.notes.append(f"Noisy upscaling was done by {upscaling.MODEL}, not by a diffusion model.")
     side = made.side
     reporter = _Lines()
     paths = [Path(path) for path in order["pictures"]]

