@@ -114,5 +114,5 @@ COUNTERMEASURES: Mapping[str, Countermeasure] = {
 
 
 def tuned(how: FineTuning, counter: str) -> FineTuning:
-    """How a mimic fine-tunes who takes that countermeasure: ROBUST adds noise to the pictures anew in each step."""
+    """How a mimic fine-tunes who takes that countermeasure: ROBUST adds noise to the pictures, drawn anew."""
     return replace(how, noise=NOISE) if counter == ROBUST else how

@@ -16,8 +16,8 @@ class FineTuning:
     """How a mimic fine-tunes. steps and batch as for any training; rate: the optimiser's learning rate.
 
     way: "lora" trains low-rank adapters of `rank` only, "full" every weight of the denoiser.
-    noise: standard deviation of noise added to the training pictures anew in each step, in units of [0, 1] (robust
-    training); 0 for none.
+    noise: standard deviation of noise added to the training pictures, in units of [0, 1] (robust training); 0 for none.
+    It is drawn anew whenever a picture is shown, or one of many noised copies is.
     """
 
     way: Literal["lora", "full"] = "lora"

@@ -23,11 +23,12 @@ from glaze_server.mimicry.minimimic.network import SAMPLE_STEPS, label_tables, l
 ADAPTED = ["to_q", "to_k", "to_v", "to_out.0", "net.0.proj", "net.2"]
 """Layers that LoRA adapts: attention and feed-forward."""
 
-
 TUNING = {
     "lora": FineTuning("lora", steps=300, batch=8, rate=2e-3, rank=16),
     "full": FineTuning("full", steps=300, batch=8, rate=3e-4),
 }
+COPIES = 16
+"""Of each picture with other noise, where there is some: one is drawn whenever the picture's turn comes."""
 
 
 class MiniMimic:
@@ -72,13 +73,10 @@ class MiniMimic:
         trained = [one for one in network.parameters() if one.requires_grad]
         adam = torch.optim.AdamW(trained, how.rate, weight_decay=0)
         network.eval()  # the network would leave labels out by itself, unseeded; `loss` does
-        latents = None if how.noise else self._latents(pictures)
+        latents = self._copies(pictures, how.noise, dice)
         for chosen in itertools.islice(_turns(len(pictures), how.batch, dice), how.steps):
-            if latents is None:
-                grain = torch.randn(pictures[chosen].shape, generator=dice)
-                batch = self._latents(rounded(pictures[chosen] + how.noise * grain))
-            else:
-                batch = latents[chosen]
+            drawn = torch.randint(COPIES, chosen.shape, generator=dice) if how.noise else 0
+            batch = latents[drawn, chosen]
             labels = torch.full((len(chosen),), size.artist)
             with self._where.brief():
                 error = loss(network, batch.to(self._where.name), labels.to(self._where.name), dice, size.none)
@@ -87,6 +85,13 @@ class MiniMimic:
             adam.step()
             tick()
         return Copy(network, model, self._taef2, self._where)
+
+    def _copies(self, pictures: Tensor, noise: float, dice: torch.Generator) -> Tensor:
+        """Latents (copies, N, C, h, w) of the pictures, one copy where there is no noise."""
+        if not noise:
+            return self._latents(pictures)[None]
+        grains = (noise * torch.randn(pictures.shape, generator=dice) for _ in range(COPIES))
+        return torch.stack([self._latents(rounded(pictures + grain)) for grain in grains])
 
     @torch.no_grad()
     def _latents(self, pictures: Tensor) -> Tensor:
