@@ -26,6 +26,7 @@ from glaze_server.engine.source import Input
 FORMATS: dict[str, tuple[str, dict[str, Any]]] = {
     "PNG": ("PNG", {"optimize": True}),
     "WebP, lossless": ("WEBP", {"lossless": True}),
+    "WebP 80": ("WEBP", {"quality": 80}),
     "TIFF, LZW": ("TIFF", {"compression": "tiff_lzw"}),
     "JPEG XL, lossless": ("JXL", {"lossless": True}),
     "JPEG XL, distance 1": ("JXL", {"distance": 1.0}),
@@ -101,7 +102,7 @@ def cells(data: bytes, quality: str) -> str:
     """One picture's part of a row."""
     try:
         times, shift = growth(data, quality)
-        with mock.patch.multiple(cloaking, GRAINS=(FINE,), MEDIUM=FINE):
+        with mock.patch.object(cloaking, "GRAINS", (FINE,)):
             finest, most = growth(data, quality)
     except BadInput as refused:
         return f"{len(data)} | – | {refused.code} | – | –"

@@ -66,6 +66,11 @@ def test_a_scaled_budget_allows_what_a_scaled_cloak_shows() -> None:
     assert LIMIT.scaled(0) == Budget(0, 0, 0, 0, 0)
 
 
+def test_what_a_file_moves_by_itself_beyond_the_limit_comes_on_top() -> None:
+    assert LIMIT.allowing(0.0) == LIMIT.allowing(16 / 255) == LIMIT
+    assert LIMIT.allowing(32 / 255) == replace(LIMIT, max_change=pytest.approx(48 / 255))
+
+
 def test_visibility_is_measured_in_flat_areas_alone_for_noise_there() -> None:
     x = half_flat()
     eye = Eye(x)

@@ -54,6 +54,19 @@ def test_no_change_leaves_every_sample_as_it_is(channels: str, depth: str) -> No
         np.testing.assert_array_equal(pixels.add(source, change(source, unseen)).samples, source.samples)
 
 
+@pytest.mark.parametrize("dtype", ["u1", "u2", "f2", "f4", "f8"])
+@pytest.mark.parametrize("value", [0, 1])
+def test_a_touched_picture_differs_in_the_least_way(dtype: str, value: int) -> None:
+    top = np.iinfo(dtype).max if dtype[0] == "u" else 1
+    samples = np.full((2, 3, 3), value * top, dtype)
+    touched = Picture(samples, "RGB").touched.samples
+    assert touched.dtype == samples.dtype and (samples == value * top).all()
+    assert (touched != samples).sum() == 1
+    np.testing.assert_allclose(
+        touched.astype(float), samples.astype(float), rtol=0, atol=1 if dtype[0] == "u" else 1e-3
+    )
+
+
 @every_layout
 def test_a_change_of_one_level_is_one_level(channels: str, depth: str) -> None:
     source = picture(channels, depth)

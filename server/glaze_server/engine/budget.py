@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -59,6 +59,13 @@ class Budget:
     def scaled(self, strength: float) -> Budget:
         """What a cloak of `strength` times the size may show."""
         return Budget(**{name: strength ** GROWTH[name] * limit for name, limit in vars(self).items()})
+
+    def allowing(self, moved: float) -> Budget:
+        """The same where a lossy file that is saved again moves samples so far without a cloak.
+
+        Where that is more than a cloak may, the cloak's own comes on top.
+        """
+        return replace(self, max_change=self.max_change + (moved if moved > self.max_change else 0))
 
     def holds(self, seen: Visibility) -> bool:
         return all(getattr(seen, name) <= limit + TOLERANCE for name, limit in vars(self).items())

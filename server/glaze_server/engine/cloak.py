@@ -118,6 +118,13 @@ class Objective:
         return self._references[key]
 
 
+def worth(subject: Subject, encoders: Sequence[Encoder], delta: Tensor, compute: Compute) -> Tensor:
+    """How much δ does at each pixel, (1, 1, H, W): the slope of the distance to the target there."""
+    subject = subject.to(compute.home(subject.colour))
+    _, slope = Objective(subject, encoders, compute).gradient(delta.to(subject.colour), Rendition(), WHITE)
+    return grain.mean(slope, subject.room, subject.shared).abs().sum(1, keepdim=True).cpu()
+
+
 TINY = 1e-12
 """Share of the squared distance at the start below which the target counts as reached."""
 

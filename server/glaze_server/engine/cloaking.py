@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,11 @@ from glaze_server.engine import aim, formats, grain, measure, pixels, review
 from glaze_server.engine.aim import Aim
 from glaze_server.engine.budget import FIT_STEPS, Budget, Eye, fit
 from glaze_server.engine.checkpoint import Checkpoint
-from glaze_server.engine.cloak import optimise
+from glaze_server.engine.cloak import optimise, worth
 from glaze_server.engine.device import Compute
 from glaze_server.engine.encoders import Encoder
 from glaze_server.engine.formats import Wanted
-from glaze_server.engine.grain import FINE, GRAINS, MEDIUM, Grain
+from glaze_server.engine.grain import FINE, GRAINS, Grain
 from glaze_server.engine.looking import Place
 from glaze_server.engine.page import Page
 from glaze_server.engine.painters import Painter
@@ -39,6 +40,10 @@ LOSS = 0.1
 """The share of the targeted shift that a file's own compression may take."""
 GROWTH = 1.6
 """Times as large as it was: what a file may become."""
+LEAST_KEPT, THIN_STEPS = 0.4, 4
+"""The least share of pixels that keep their δ where a file would grow too much, and in how many steps it is found."""
+MOST_GIVEN_UP = 0.5
+"""The share of the targeted shift that a small file may cost; where it costs more, the file grows."""
 HALF_LEVEL = 0.5 / 255
 SPARE_STEPS, SPARED, SPARE_REACH = 12, 0.7, 2
 """How often δ is made smaller around samples that went too far, to which share, and how many px around them."""
@@ -60,7 +65,8 @@ class Work:
 class Cloak:
     """One cloaked page. level, lost: how fine its compression must be, and the share of the shift that it takes.
 
-    pictures: PNG files of the page's size, "target" and "difference", as they were wanted.
+    given_up: the share of it that was left out for a small file. moved: the largest change that saving a lossy file
+    again makes by itself, in [0, 1]. pictures: PNG files of the page's size, "target" and "difference", as wanted.
     """
 
     picture: Picture
@@ -68,6 +74,8 @@ class Cloak:
     aim: Aim
     level: int
     lost: float
+    given_up: float
+    moved: float
     pictures: dict[str, bytes]
 
 
@@ -77,8 +85,7 @@ def steps(painter: Painter | None, settings: Settings) -> int:
 
 
 def rehearse(settings: Settings, source: Source, pages: Mapping[int, Page], steps: Steps) -> Grain:
-    """The finest grain with which a file that loses nothing becomes GROWTH times as large at most; MEDIUM where none
-    does, which costs little and saves much.
+    """The finest grain with which a file that loses nothing becomes GROWTH times as large at most, else the coarsest.
 
     Told by noise in place of cloaks, which packs a little worse. So every file is written once before any work.
     Raises BadInput where it cannot be written.
@@ -88,7 +95,7 @@ def rehearse(settings: Settings, source: Source, pages: Mapping[int, Page], step
         return FINE
     own = settings.format in ("", file.format)
     wanted = Wanted(0, settings.metadata, settings.no_mining)
-    for of in GRAINS:
+    for of in GRAINS[:-1]:
         steps.begin("writing a trial")
         changed = list(source.pages)
         for number, page in pages.items():
@@ -98,7 +105,7 @@ def rehearse(settings: Settings, source: Source, pages: Mapping[int, Page], step
         size = len(source.write(changed, settings.format, wanted).data)
         if file.lossy or not own or size <= GROWTH * len(file.data):
             return of
-    return MEDIUM
+    return GRAINS[-1]
 
 
 def cloak(work: Work, source: Source, number: int, page: Page, later: int, checkpoint: Checkpoint) -> Cloak:
@@ -119,9 +126,10 @@ def cloak(work: Work, source: Source, number: int, page: Page, later: int, check
     begun = _Stored(source, number, page, settings.format)
     if settings.strength:
         begun = _fine_enough(begun, layer, looked_at)
-    budget = Budget().scaled(settings.strength)
     for stored in begun.finer:
-        changed, kept = stored.fitted(layer, eye, budget, steps)
+        budget = Budget().scaled(settings.strength).allowing(stored.moves)
+        fitted = stored.fitted(layer, eye, budget, steps.advance)
+        changed, kept = stored.kept(fitted, budget.max_change)
         cloaked = stored.seen(kept)
         if not settings.strength or not torch.equal(cloaked, eye.reference):
             break
@@ -131,11 +139,17 @@ def cloak(work: Work, source: Source, number: int, page: Page, later: int, check
             "No cloak fits into this picture within the visual budget.",
             "Raise the strength, or write PNG or TIFF, which add no noise of their own.",
         )
-    small = looked_at.shrunk(kept)
-    lost = 0.0
+    lost = given_up = 0.0
     if settings.strength and stored.lossy:
-        ideal, real = looked_at.shifts(looked_at.shrunk(changed), small)
-        lost = max(0.0, 1 - real / ideal) if ideal > 0 else 0.0
+        lost = looked_at.taken(changed, kept)
+    sparser = _small_enough(work, stored, fitted, aimed.target)
+    if sparser:
+        found = stored.kept(stored.fitted(sparser, eye, budget, lambda: None), budget.max_change)
+        taken = looked_at.taken(kept, found[1])
+        if taken <= MOST_GIVEN_UP:
+            changed, kept, given_up = *found, taken
+            cloaked = stored.seen(kept)
+    small = looked_at.shrunk(kept)
 
     steps.begin("measuring", measure.STEPS + later)
     trained = (looked_at.clean, small) if page.large else None
@@ -148,7 +162,7 @@ def cloak(work: Work, source: Source, number: int, page: Page, later: int, check
             lambda place: review.difference(rounded(page.seen(place)), rounded(page.seen_of(kept, place)))
         )
         figures["at_opacity"] = measure.at_opacities(work.judges, eye, cloaked, aimed.target, compute, trained)
-    return Cloak(changed, figures, aimed, stored.level, lost, pictures)
+    return Cloak(changed, figures, aimed, stored.level, lost, given_up, stored.moves, pictures)
 
 
 class _Looked:
@@ -161,6 +175,11 @@ class _Looked:
     def shrunk(self, picture: Picture) -> Tensor:
         """A picture of the page's size."""
         return rounded(self._page.small_of(picture))
+
+    def taken(self, ideal: Picture, real: Picture) -> float:
+        """Which share of the ideal's targeted shift the real one lacks, at least 0; 0 where the ideal has none."""
+        whole, left = self.shifts(self.shrunk(ideal), self.shrunk(real))
+        return max(0.0, 1 - left / whole) if whole > 0 else 0.0
 
     def shifts(self, *cloaked: Tensor) -> list[float]:
         """The targeted shift of each, mean over the encoders."""
@@ -232,15 +251,27 @@ class _Stored:
         return self.source.file is not None and formats.lossy(self.source.file, self.format)
 
     @property
+    def own(self) -> bool:
+        """Whether it is written in the format in which it came."""
+        return self.source.file is not None and self.format in ("", self.source.file.format)
+
+    @cached_property
+    def moves(self) -> float:
+        """The most that a sample moves when its file is saved again, hardly changed, in [0, 1]; 0 without loss."""
+        if not self.lossy:
+            return 0.0
+        again, _ = self.filed(self.page.picture.touched)
+        return round(max(float(self._moved(again, place).max()) for place in self.page.bands()) * 255) / 255
+
+    @property
     def finer(self) -> list[_Stored]:
         """This and all finer compressions of the file's own kind, of which the noise leaves more room to a cloak."""
         levels = formats.levels(self.source.file, self.format) if self.source.file else 1
         return [replace(self, level=level) for level in range(self.level, levels)]
 
-    def fitted(self, layer: Layer, eye: Eye, budget: Budget, steps: Steps) -> tuple[Picture, Picture]:
-        """As `kept`, of as much of δ as the budget allows."""
-        share = fit(lambda share: self.shown(layer.times(share), budget.max_change), eye, budget, steps.advance)
-        return self.kept(layer.times(share), budget.max_change)
+    def fitted(self, layer: Layer, eye: Eye, budget: Budget, tick: Callable[[], None]) -> Layer:
+        """As much of δ as the budget allows."""
+        return layer.times(fit(lambda share: self.shown(layer.times(share), budget.max_change), eye, budget, tick))
 
     def shown(self, layer: Layer, most: float) -> Tensor:
         """What a viewer sees of δ where it is judged, in 8 bits. most: as for `kept`."""
@@ -273,6 +304,14 @@ class _Stored:
             stored, _ = self.filed(changed)
         return changed, stored
 
+    def growth(self, changed: Picture, wanted: Wanted) -> float:
+        """How many times as large the file becomes if only this page changes, counted as often as there are pages."""
+        pages = self.source.pages
+        assert self.source.file is not None
+        was = len(self.source.file.data)
+        data = self.source.write((*pages[: self.number], changed, *pages[self.number + 1 :]), self.format, wanted).data
+        return 1 + (len(data) - was) * len(pages) / was
+
     def filed(self, changed: Picture) -> tuple[Picture, int]:
         """As it comes out of its file, and that file's bytes."""
         return self.source.stored(self.number, changed, self.format, self.level)
@@ -283,11 +322,45 @@ class _Stored:
         for rows, columns in self.page.bands():
             above = min(rows.start, SPARE_REACH)
             around = slice(rows.start - above, min(rows.stop + SPARE_REACH, self.page.size[0])), columns
-            moved = (rounded(self.page.seen_of(stored, around)) - rounded(self.page.seen(around))).abs()
-            beyond = (moved > most + HALF_LEVEL).any(1, keepdim=True).float()
+            beyond = (self._moved(stored, around) > most + HALF_LEVEL).any(1, keepdim=True).float()
             wide = F.max_pool2d(beyond, 2 * SPARE_REACH + 1, stride=1, padding=SPARE_REACH)
             whole[..., rows, columns] = wide[..., above : above + rows.stop - rows.start, :]
         return whole if whole.any() else None
+
+    def _moved(self, stored: Picture, place: Place) -> Tensor:
+        """How far each sample that a viewer sees there has moved, (1, 3, h, w), in 8 bits."""
+        return (rounded(self.page.seen_of(stored, place)) - rounded(self.page.seen(place))).abs()
+
+
+def _small_enough(work: Work, stored: _Stored, layer: Layer, target: Tensor) -> Layer | None:
+    """δ only where it does most, so that the file becomes GROWTH times as large at most.
+
+    None where it does with all of δ, or not even with the least, and of a file that is written in another format.
+    """
+    page, settings = layer.page, work.settings
+    if work.grain is FINE and not (stored.lossy and stored.own):
+        return None
+    wanted = Wanted(stored.level, settings.metadata, settings.no_mining)
+
+    def too_large(part: Layer) -> bool:
+        work.steps.begin("keeping the file small")
+        return stored.growth(page.picture.changed(part), wanted) > GROWTH
+
+    if not too_large(layer):
+        return None
+    subject = page.subject(target, layer.of)
+    values = worth(subject, work.judges, layer.small, work.compute)
+
+    def best(share: float) -> Layer:
+        return replace(layer, small=layer.small * grain.best(values, subject.room, share))
+
+    few, many = LEAST_KEPT, 1.0
+    if too_large(best(few)):
+        return None
+    for _ in range(THIN_STEPS):
+        between = (few + many) / 2
+        few, many = (few, between) if too_large(best(between)) else (between, many)
+    return best(few)
 
 
 def _fine_enough(stored: _Stored, layer: Layer, looked_at: _Looked) -> _Stored:

@@ -1,7 +1,7 @@
 """How coarse a cloak's grain is: flat art packs into little, since hardly a sample changes there until it is cloaked.
 
-A coarser grain packs better and reaches less, so a page gets the finest one with which its file stays small enough;
-docs/tried.md has what each costs and saves.
+A coarser grain packs better and reaches less, so a page gets the finest one with which its file stays small enough, and
+of the coarsest only what does most; docs/tried.md has what each costs and saves.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Grain:
         return spread(F.max_pool2d(busy.float(), CELL, ceil_mode=True), seen) == 0
 
 
-FINE, MEDIUM, COARSE = Grain(), Grain(True, IN_FLAT_AREAS), Grain(True, EVERYWHERE)
-GRAINS = (FINE, Grain(True), MEDIUM, COARSE)
+FINE, COARSE = Grain(), Grain(True, EVERYWHERE)
+GRAINS = (FINE, Grain(True), Grain(True, IN_FLAT_AREAS), COARSE)
 """From the finest to the coarsest."""
 
 
@@ -69,6 +69,13 @@ def least(room: Tensor, shared: Tensor | None) -> Tensor:
         return room
     found = -F.max_pool2d(-room.masked_fill(room == 0, 1.0), CELL, ceil_mode=True)
     return torch.where(shared & (room > 0), spread(found, room), room)
+
+
+def best(worth: Tensor, room: Tensor, share: float) -> Tensor:
+    """Where δ does most: that share of all pixels with room, of the largest worth. All (1, 1, H, W)."""
+    values = worth[room > 0]
+    least = values.kthvalue(1 + int((1 - share) * (len(values) - 1))).values
+    return (worth >= least) & (room > 0)
 
 
 def step(share: float) -> float:

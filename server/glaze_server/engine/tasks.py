@@ -20,6 +20,7 @@ from glaze_server.engine.cloaking import GROWTH, LOSS, Cloak, Work
 from glaze_server.engine.device import Compute
 from glaze_server.engine.formats import Wanted
 from glaze_server.engine.grain import FINE, Grain
+from glaze_server.engine.jnd import EPSILON
 from glaze_server.engine.page import Page
 from glaze_server.engine.picture import Picture
 from glaze_server.engine.pixels import MIN_SIDE, rounded
@@ -163,8 +164,19 @@ def _note(job: Job, source: Source, output: Output, found: list[Cloak], of: Grai
         notes.append("The file's own compression would take too much of the cloak; a finer one was used.")
     if lost > LOSS:
         notes.append(f"The file's compression takes {lost:.0%} of the cloak; PNG or TIFF would keep it.")
+    moved = max(cloak.moved for cloak in found)
+    if moved > EPSILON:
+        notes.append(
+            f"Saving this lossy file again moves samples by up to {moved * 255:.0f} of 255, without any cloak."
+        )
     if of is not FINE:
         notes.append("So that the file grows less, the cloak has a coarser grain, which takes some of its effect.")
+    given_up = max(cloak.given_up for cloak in found)
+    if given_up:
+        notes.append(
+            f"So that the file stays below {GROWTH} times its size, {given_up:.0%} of the cloak's effect was"
+            " given up; a file of another format keeps it."
+        )
     growth = _growth(job, source, output)
     if growth is not None and growth > GROWTH:
         notes.append(f"The file is {growth:.1f} times as large as before.")

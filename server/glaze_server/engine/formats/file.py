@@ -118,13 +118,13 @@ def free_memory() -> float:
     return free
 
 
-def coarsest(levels: int, packed: Callable[[int], bytes], file: PictureFile, times: float = 1.0) -> int:
-    """The first of so many finenesses at which the file's own picture becomes `times` as large as it came.
+def coarsest(levels: int, packed: Callable[[int], bytes], file: PictureFile) -> int:
+    """The first of so many finenesses at which the file's own picture becomes no smaller than it came.
 
     Files that do not say with which fineness they were made are packed again with this one, or a finer one.
     """
     told = file.about
-    size = times * (len(file.data) - len(told.profile) - len(told.exif) - len(told.xmp))
+    size = len(file.data) - len(told.profile) - len(told.exif) - len(told.xmp)
     low, high = 0, levels - 1
     while low < high:
         middle = (low + high) // 2

@@ -31,8 +31,6 @@ DISTANCES = (3.0, 2.0, 1.4, 1.0, 0.7, 0.5, 0.3, 0.1, 0.0)
 LEVELS = max(len(DISTANCES), jpeg.LEVELS)
 EFFORT = 7
 """libjxl's usual one: what is written with less is 7 % larger."""
-SPARE = 1.05
-"""Times as large as it came: at the same distance lines would change too much for a cloak to fit into flat art."""
 
 CONTAINER = b"\0\0\0\x0cJXL \r\n\x87\n"
 TYPE = boxes.packed(b"ftyp", b"jxl \0\0\0\0jxl ")
@@ -170,7 +168,7 @@ def encode(pages: Sequence[Picture], about: Metadata, file: PictureFile, wanted:
 def _base(data: bytes) -> int:
     file = decode(data)
     told = replace(file.about, exif=b"", xmp=b"")
-    return coarsest(len(DISTANCES), lambda level: _packed(file.pages[0], told, DISTANCES[level]), file, SPARE)
+    return coarsest(len(DISTANCES), lambda level: _packed(file.pages[0], told, DISTANCES[level]), file)
 
 
 def _sinks(picture: Picture) -> bool:
