@@ -19,7 +19,7 @@ from PIL import Image, ImageDraw
 
 from glaze_plugin.errors import BadInput
 from glaze_plugin.raster import RasterFormat
-from glaze_server.engine import cloaking, tasks
+from glaze_server.engine import fitting, tasks
 from glaze_server.engine.grain import FINE
 from glaze_server.engine.source import Input
 
@@ -102,7 +102,7 @@ def cells(data: bytes, quality: str) -> str:
     """One picture's part of a row."""
     try:
         times, shift = growth(data, quality)
-        with mock.patch.object(cloaking, "GRAINS", (FINE,)):
+        with mock.patch.object(fitting, "GRAINS", (FINE,)):
             finest, most = growth(data, quality)
     except BadInput as refused:
         return f"{len(data)} | – | {refused.code} | – | –"

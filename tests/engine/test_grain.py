@@ -12,7 +12,7 @@ import tifffile
 import torch
 from PIL import Image, ImageFilter, ImageOps
 
-from glaze_server.engine import cloaking, grain, tasks
+from glaze_server.engine import fitting, grain, tasks
 from glaze_server.engine.budget import Budget
 from glaze_server.engine.cloak import Subject, optimise
 from glaze_server.engine.encoders import Encoder
@@ -132,9 +132,9 @@ def test_noise_takes_what_the_grain_allows(of: Grain, drawing: Image.Image) -> N
     drawn = grain.noise(subject.room, subject.shared, 3)
     assert (drawn.abs() <= subject.room).all() and drawn.abs().max() > 0.9 * subject.room.max()
     place = slice(0, 80), slice(0, 96)
-    whole = cloaking.Layer(found, drawn, of).at(place)
+    whole = fitting.Layer(found, drawn, of).at(place)
     assert len(whole[found._room(place).expand_as(whole) >= LEVEL / 2].unique()) <= 9
-    half = cloaking.Layer(found, drawn, of).times(0.5).at(place)
+    half = fitting.Layer(found, drawn, of).times(0.5).at(place)
     assert len(half[found._room(place).expand_as(half) >= LEVEL / 4].unique()) <= 9
     assert (half.abs() <= whole.abs().clamp(min=LEVEL / 4) + 1e-6).all()
     if of is COARSE:
@@ -171,11 +171,11 @@ def test_a_lossless_file_of_flat_art_stays_small_enough(
     data = kinds(drawing)[kind]
     result = protect(data)
     assert result.report["growth"] == round(len(result.parts["result"].data) / len(data), 3)
-    assert result.report["growth"] < cloaking.GROWTH
+    assert result.report["growth"] < fitting.GROWTH
     assert NOTE in result.report["notes"]
-    monkeypatch.setattr(cloaking, "GRAINS", (FINE,))
+    monkeypatch.setattr(fitting, "GRAINS", (FINE,))
     finest = protect(data)
-    assert finest.report["growth"] > cloaking.GROWTH
+    assert finest.report["growth"] > fitting.GROWTH
     assert NOTE not in finest.report["notes"]
     shifts = [one.report["targeted_shift"]["embedded"] for one in (result, finest)]
     assert shifts[0] > 0.4 * shifts[1] > 0.02
@@ -191,10 +191,10 @@ def test_where_no_grain_is_enough_a_cloak_stays_only_where_it_does_most(
     data = file_bytes(picture, "WEBP", lossless=True) if kind == "webp" else tiff(*pages, compression="lzw")
     found = protect(data)
     assert found.report["growth"] == round(len(found.parts["result"].data) / len(data), 3)
-    assert 0.9 * cloaking.GROWTH < found.report["growth"] < cloaking.GROWTH
-    monkeypatch.setattr(cloaking, "MOST_GIVEN_UP", -1)
+    assert 0.9 * fitting.GROWTH < found.report["growth"] < fitting.GROWTH
+    monkeypatch.setattr(fitting, "MOST_GIVEN_UP", -1)
     whole = protect(data)
-    assert whole.report["growth"] > cloaking.GROWTH and not any("given up" in note for note in whole.report["notes"])
+    assert whole.report["growth"] > fitting.GROWTH and not any("given up" in note for note in whole.report["notes"])
     shifts = [one.report["targeted_shift"]["embedded"] for one in (found, whole)]
     assert 0.5 * shifts[1] < shifts[0] < shifts[1]
     given_up = f"{1 - shifts[0] / shifts[1]:.0%} of the cloak's effect was given up"
@@ -210,16 +210,16 @@ def test_a_file_that_stays_too_large_is_told_of_and_still_grows_less(monkeypatch
     data = file_bytes(cels, optimize=True)
     found = protect(data).report
     assert any(note == f"The file is {found['growth']:.1f} times as large as before." for note in found["notes"])
-    monkeypatch.setattr(cloaking, "GRAINS", (FINE,))
+    monkeypatch.setattr(fitting, "GRAINS", (FINE,))
     finest = protect(data).report
-    assert cloaking.GROWTH < found["growth"] < 0.7 * finest["growth"]
+    assert fitting.GROWTH < found["growth"] < 0.7 * finest["growth"]
     assert found["targeted_shift"]["embedded"] > 0.7 * finest["targeted_shift"]["embedded"]
 
 
 def test_what_packs_badly_anyway_loses_nothing(piece: Piece, monkeypatch: pytest.MonkeyPatch) -> None:
     """Paintings, lossy files and those of another format get the finest grain."""
     assert NOTE not in protect(file_bytes(piece(64, 64))).report["notes"]
-    monkeypatch.setattr(cloaking, "GROWTH", 1e-9)
+    monkeypatch.setattr(fitting, "GROWTH", 1e-9)
     flat = ImageOps.posterize(piece(64, 64), 2)
     for data, format in ((file_bytes(flat, "JPEG"), ""), (file_bytes(flat), "tiff")):
         assert NOTE not in protect(data, format=format).report["notes"]

@@ -13,11 +13,24 @@ from torch import Tensor
 
 from glaze_plugin.errors import BadInput
 from glaze_plugin.figures import statement
-from glaze_server.engine import aim, choice, cloaking, device, encoders, formats, measure, painters, review, styles
+from glaze_server.engine import (
+    aim,
+    choice,
+    cloaking,
+    device,
+    encoders,
+    fitting,
+    formats,
+    measure,
+    painters,
+    review,
+    styles,
+)
 from glaze_server.engine.budget import Eye
 from glaze_server.engine.checkpoint import Checkpoint
-from glaze_server.engine.cloaking import GROWTH, LOSS, Cloak, Work
+from glaze_server.engine.cloaking import Cloak
 from glaze_server.engine.device import Compute
+from glaze_server.engine.fitting import GROWTH, LOSS, Fitted, Work
 from glaze_server.engine.formats import Wanted
 from glaze_server.engine.grain import FINE, Grain
 from glaze_server.engine.jnd import EPSILON
@@ -107,20 +120,20 @@ def _protect(job: Job) -> Result:
     todo = _pages(job, source)
     one = cloaking.steps(painter, settings)
     steps = Steps(job.reporter, (0 if style else aim.LOOKS) + one * len(todo))
-    work = Work(settings, judges, painter, compute, steps, cloaking.rehearse(settings, source, todo, steps))
+    work = Work(settings, judges, painter, compute, steps, fitting.rehearse(settings, source, todo, steps))
     pages: list[Picture] = list(source.pages)
     found: list[Cloak] = []
     for later, (number, page) in zip(reversed(range(len(todo))), todo.items(), strict=True):
         checkpoint = job.checkpoint if len(todo) == 1 else job.checkpoint.beside(str(number))
         cloak = cloaking.cloak(work, source, number, page, one * later, checkpoint)
         work = replace(work, settings=replace(settings, style=cloak.aim.style))  # one for all pages
-        pages[number] = cloak.picture
+        pages[number] = cloak.fitted.picture
         found.append(cloak)
     worst = min(found, key=lambda cloak: sum(cloak.figures["targeted_shift"].values()))
-    wanted = Wanted(max(cloak.level for cloak in found), settings.metadata, settings.no_mining)
+    wanted = Wanted(max(cloak.fitted.level for cloak in found), settings.metadata, settings.no_mining)
     output = source.write(pages, settings.format, wanted)
     result = Result({"result": output} | {name: Output(data) for name, data in found[0].pictures.items()})
-    _note(job, source, output, found, work.grain)
+    _note(job, source, output, [cloak.fitted for cloak in found], work.grain)
     result.report = {
         "size": [source.pages[0].width, source.pages[0].height],
         "bytes": len(output.data),
@@ -142,36 +155,36 @@ def _protect(job: Job) -> Result:
 
 def _growth(job: Job, source: Source, output: Output) -> float | None:
     """How many times as large the file became; None where it is not of its own format."""
-    if source.file is None or job.settings.format not in ("", source.file.format):
+    if source.file is None or not source.own(job.settings.format):
         return None
     return round(len(output.data) / len(source.file.data), 3)
 
 
-def _note(job: Job, source: Source, output: Output, found: list[Cloak], of: Grain) -> None:
+def _note(job: Job, source: Source, output: Output, found: list[Fitted], of: Grain) -> None:
     """Say what the file could not keep, and what its compression took."""
     notes, file = job.compute.notes, source.file
     if file is None:
         return
-    changed = any(cloak.picture is not page for cloak, page in zip(found, source.pages, strict=False))
+    changed = any(one.picture is not page for one, page in zip(found, source.pages, strict=False))
     if file.narrow and changed and job.settings.strength:
         notes.append("A palette or less than 8 bits cannot hold a cloak, so the result has 8 bits a channel.")
     if len(found) < len(file.pages):
         notes.append(
             f"Of {len(file.pages)} pages, {len(file.pages) - len(found)} are of one colour and stay as they are."
         )
-    finer, lost = max(cloak.level for cloak in found), max(cloak.lost for cloak in found)
+    finer, lost = max(one.level for one in found), max(one.lost for one in found)
     if finer:
         notes.append("The file's own compression would take too much of the cloak; a finer one was used.")
     if lost > LOSS:
         notes.append(f"The file's compression takes {lost:.0%} of the cloak; PNG or TIFF would keep it.")
-    moved = max(cloak.moved for cloak in found)
+    moved = max(one.moved for one in found)
     if moved > EPSILON:
         notes.append(
             f"Saving this lossy file again moves samples by up to {moved * 255:.0f} of 255, without any cloak."
         )
     if of is not FINE:
         notes.append("So that the file grows less, the cloak has a coarser grain, which takes some of its effect.")
-    given_up = max(cloak.given_up for cloak in found)
+    given_up = max(one.given_up for one in found)
     if given_up:
         notes.append(
             f"So that the file stays below {GROWTH} times its size, {given_up:.0%} of the cloak's effect was"
