@@ -35,6 +35,7 @@ GERMAN = {
     "stage painting the target": "malt das Ziel",
     "stage cloaking": "überzieht",
     "stage fitting to the eye": "passt ans Auge an",
+    "stage keeping the file small": "hält die Datei klein",
     "stage measuring": "misst",
     "stage inserting": "wird eingefügt",
     "At {percent} % opacity: shift {shift:.2f}, LPIPS {alex:.3f}, largest change {change:.0f} of 255.": (
@@ -202,6 +203,7 @@ JAPANESE = {
     "stage painting the target": "目標を描画中",
     "stage cloaking": "加工中",
     "stage fitting to the eye": "見た目を調整中",
+    "stage keeping the file small": "ファイルサイズを調整中",
     "stage measuring": "測定中",
     "stage inserting": "挿入中",
     "At {percent} % opacity: shift {shift:.2f}, LPIPS {alex:.3f}, largest change {change:.0f} of 255.": (
