@@ -75,7 +75,7 @@ def rehearse(settings: Settings, source: Source, pages: Mapping[int, Page], step
             layer = Layer(page, grain.noise(subject.room, subject.shared, subject.colour.shape[1]), of)
             changed[number] = page.picture.changed(layer)
         size = len(source.write(changed, settings.format, wanted).data)
-        if file.lossy or not source.own(settings.format) or size <= GROWTH * len(file.data):
+        if file.lossy or not file.stays(settings.format) or size <= GROWTH * len(file.data):
             return of
     return GRAINS[-1]
 
@@ -277,8 +277,8 @@ def _small_enough(work: Work, stored: _Stored, layer: Layer, target: Tensor) -> 
 
     None where it does with all of δ, or not even with the least, and of a file that is written in another format.
     """
-    page, settings = layer.page, work.settings
-    if work.grain is FINE and not (stored.lossy and stored.source.own(stored.format)):
+    page, settings, file = layer.page, work.settings, stored.source.file
+    if work.grain is FINE and not (file and file.lossy and file.stays(stored.format)):
         return None
     wanted = Wanted(stored.level, settings.metadata, settings.no_mining)
 

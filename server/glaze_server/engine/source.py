@@ -47,10 +47,6 @@ class Source:
         file = formats.decode(given.data)
         return cls(_turned(file.pages, exif.orientation(file.about.exif)), file)
 
-    def own(self, format: str) -> bool:
-        """Whether a file comes back in its own format."""
-        return self.file is not None and format in ("", self.file.format)
-
     def write(self, pages: Sequence[Picture], format: str = "", wanted: Wanted | None = None) -> Output:
         """The bytes of changed pages in the source's own kind."""
         if self.file is None:

@@ -155,7 +155,7 @@ def _protect(job: Job) -> Result:
 
 def _growth(job: Job, source: Source, output: Output) -> float | None:
     """How many times as large the file became; None where it is not of its own format."""
-    if source.file is None or not source.own(job.settings.format):
+    if source.file is None or not source.file.stays(job.settings.format):
         return None
     return round(len(output.data) / len(source.file.data), 3)
 
@@ -185,7 +185,7 @@ def _note(job: Job, source: Source, output: Output, found: list[Fitted], of: Gra
     if of is not FINE:
         notes.append("So that the file grows less, the cloak has a coarser grain, which takes some of its effect.")
     given_up = max(one.given_up for one in found)
-    if given_up:
+    if round(given_up, 2):
         notes.append(
             f"So that the file stays below {GROWTH} times its size, {given_up:.0%} of the cloak's effect was"
             " given up; a file of another format keeps it."

@@ -78,12 +78,12 @@ def _written(file: PictureFile, format: str) -> str:
 
 def lossy(file: PictureFile, format: str) -> bool:
     """Whether a file of that format ("" for its own) changes samples when it is written."""
-    return file.lossy if format in ("", file.format) else format in (jpeg.NAME, avif.NAME)
+    return file.lossy if file.stays(format) else format in (jpeg.NAME, avif.NAME)
 
 
 def levels(file: PictureFile, format: str) -> int:
     """How many finenesses there are of the file's own lossy compression; 1 where there is nothing to choose."""
-    return CODECS[file.format].LEVELS if file.lossy and format in ("", file.format) else 1
+    return CODECS[file.format].LEVELS if file.lossy and file.stays(format) else 1
 
 
 def encode(file: PictureFile, pages: Sequence[Picture], format: str = "", wanted: Wanted | None = None) -> bytes:

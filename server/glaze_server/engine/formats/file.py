@@ -36,6 +36,10 @@ class PictureFile:
     narrow: bool = False
     own: Any = None
 
+    def stays(self, format: str) -> bool:
+        """Whether it is written in the format in which it came; "" means that."""
+        return format in ("", self.format)
+
 
 @dataclass(frozen=True)
 class Wanted:
