@@ -68,6 +68,18 @@ def test_without_json_there_is_a_short_table(glaze: Glaze, painting: Path) -> No
     assert "random noise" in done.stdout
 
 
+def test_a_file_that_would_grow_too_much_is_refused_unless_it_may(glaze: Glaze, tmp_path: Path) -> None:
+    sky = Image.linear_gradient("L").resize((96, 96)).convert("RGB")
+    sky.save(tmp_path / "sky.png", optimize=True)
+    done = glaze("protect", tmp_path / "sky.png", *QUICK)
+    assert done.returncode == 2
+    assert "1.6 times" in done.stderr and "--any-size" in done.stderr
+    assert files_in(tmp_path) == {"sky.png"}
+    done = glaze("protect", tmp_path / "sky.png", "--any-size", "--json", *QUICK)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["growth"] > 1.6
+
+
 def test_the_same_seed_gives_the_same_bytes(glaze: Glaze, painting: Path) -> None:
     for name in ("a.png", "b.png"):
         glaze("protect", painting, "-o", name, "--seed", 7, *QUICK)

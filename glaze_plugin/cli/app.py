@@ -75,6 +75,9 @@ def protect(
     no_mining: Annotated[
         bool, typer.Option("--no-mining", help="Declare in the file that data mining and training are prohibited.")
     ] = False,
+    any_size: Annotated[
+        bool, typer.Option("--any-size", help="Let files grow as they need, beyond 1.6 times their size too.")
+    ] = False,
     in_place: Annotated[bool, typer.Option("--in-place", help="Overwrite the source files.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Go on with what comes into the folder.")] = False,
     json: Json = False,
@@ -90,6 +93,7 @@ def protect(
         "want_target": save_target is not None,
         "metadata": metadata,
         "no_mining": no_mining,
+        "any_size": any_size,
     }
     if len(files) == 1 and files[0].is_dir():
         there = folders.check(files[0], out, in_place, save_target)

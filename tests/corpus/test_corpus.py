@@ -10,8 +10,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from glaze_server.engine import fitting, formats, jnd, pixels
+from glaze_server.engine import formats, jnd, pixels
 from glaze_server.engine.formats import Wanted
+from glaze_server.engine.thinning import GROWTH
 from tests.conftest import file_bytes
 from tests.corpus import cases, readers
 from tests.corpus.cases import Case, Samples
@@ -171,7 +172,7 @@ def test_a_file_of_the_same_format_grows_little(meadow: Image.Image, container: 
     limit = jnd.room(pixels.colour(file.pages[0]), None)[0, 0].numpy()[..., None]
     signs = np.random.default_rng(1).choice([-0.5, 0.5], file.pages[0].seen.shape).astype(np.float32)
     written = formats.encode(file, [file.pages[0].changed(limit * signs)])
-    assert len(written) < fitting.GROWTH * len(data)
+    assert len(written) < GROWTH * len(data)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.95])

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageFilter, ImageOps
 from torch import Tensor, nn
 
 from glaze_plugin.errors import BadInput, Cancelled, GlazeError
@@ -114,3 +114,10 @@ def embedded(home: Path) -> Encoder:
 def pooled() -> Encoder:
     """A second encoder that costs nothing: the mean of each 8×8 px."""
     return Encoder("pooled", nn.AvgPool2d(STRIDE))
+
+
+@pytest.fixture
+def drawing(piece: Piece) -> Image.Image:
+    """Flat colours with soft edges."""
+    posters = ImageOps.posterize(piece(192, 160), 2).filter(ImageFilter.ModeFilter(15))
+    return posters.resize((96, 80), Image.Resampling.LANCZOS)

@@ -21,7 +21,7 @@ from bench.growth import packed
 from glaze_plugin.errors import Cancelled, GlazeError
 from glaze_plugin.figures import statement
 from glaze_plugin.raster import CHANNEL_ORDERS, RasterFormat
-from glaze_server.engine import aim, artist, cloaking, device, fitting, progress, stock, styles, tasks
+from glaze_server.engine import aim, artist, cloaking, device, progress, stock, styles, tasks
 from glaze_server.engine.budget import Budget, Eye
 from glaze_server.engine.pixels import from_8bit
 from glaze_server.engine.progress import Paused
@@ -29,6 +29,7 @@ from glaze_server.engine.settings import QUALITIES, Settings
 from glaze_server.engine.source import Input, Output, Source
 from glaze_server.engine.survival import TRANSFORMS
 from glaze_server.engine.tasks import Result
+from glaze_server.engine.thinning import GROWTH
 from tests.conftest import file_bytes
 from tests.engine.conftest import Piece, Recorder, refusal
 
@@ -536,7 +537,7 @@ def test_flat_art_that_is_packed_with_loss_stays_so_and_small(format: str, optio
     assert np.abs(again.astype(int) - given).max() > 255 * Budget().max_change
     result = protect(data)
     found, written = result.report, Source.read(Input(result.parts["result"].data))
-    assert found["targeted_shift"]["embedded"] > 0.02 and found["growth"] < fitting.GROWTH
+    assert found["targeted_shift"]["embedded"] > 0.02 and found["growth"] < GROWTH
     assert written.file and written.file.lossy
     (note,) = (
         note for note in found["notes"] if note.startswith("Saving this lossy file again moves samples by up to")

@@ -18,11 +18,12 @@ import torch
 from torch import Tensor
 
 from glaze_plugin.errors import GlazeError
-from glaze_server.engine import grain, tiles
+from glaze_server.engine import tiles
 from glaze_server.engine.budget import Budget
 from glaze_server.engine.checkpoint import Checkpoint
 from glaze_server.engine.device import Compute
 from glaze_server.engine.encoders import Encoder
+from glaze_server.engine.grain import Cells
 from glaze_server.engine.pixels import checker, over
 from glaze_server.engine.progress import Paused
 from glaze_server.engine.renditions import Deck, Rendition
@@ -46,25 +47,30 @@ class Subject:
 
     colour: (1, 1 or 3, H, W). opacity: (1, 1, H, W) or None. target: (1, 3, H, W), Ω(x, T).
     room: (1, 1, H, W), the largest |δ| that each pixel may take; 0 where the cloak must not reach.
-    shared: (1, 1, H, W), where pixels share δ with their cell (`grain`); None for nowhere.
+    cells: whose pixels share one δ; None for none.
     """
 
     colour: Tensor
     opacity: Tensor | None
     target: Tensor
     room: Tensor
-    shared: Tensor | None = None
+    cells: Cells | None = None
 
     def to(self, device: str) -> Subject:
         """The same on another device."""
-        opacity, shared = (None if planes is None else planes.to(device) for planes in (self.opacity, self.shared))
-        return Subject(self.colour.to(device), opacity, self.target.to(device), self.room.to(device), shared)
+        opacity = None if self.opacity is None else self.opacity.to(device)
+        cells = None if self.cells is None else self.cells.to(device)
+        return Subject(self.colour.to(device), opacity, self.target.to(device), self.room.to(device), cells)
 
     def seen(self, delta: Tensor, background: tuple[float, float] = WHITE) -> Tensor:
         """What a viewer sees, (1, 3, H, W). background: one of BACKGROUNDS."""
         if self.opacity is None:
             return over(self.colour + delta, None)
         return over(self.colour + delta, self.opacity, checker(self.opacity, *background))
+
+    def together(self, slope: Tensor) -> Tensor:
+        """The slope that each pixel's δ follows, shaped like it: its cell's mean."""
+        return self.cells.mean(slope, self.room) if self.cells else slope
 
 
 class Objective:
@@ -116,13 +122,6 @@ class Objective:
                 )
             self._references[key] = (goal, start)
         return self._references[key]
-
-
-def worth(subject: Subject, encoders: Sequence[Encoder], delta: Tensor, compute: Compute) -> Tensor:
-    """How much δ does at each pixel, (1, 1, H, W): the slope of the distance to the target there."""
-    subject = subject.to(compute.home(subject.colour))
-    _, slope = Objective(subject, encoders, compute).gradient(delta.to(subject.colour), Rendition(), WHITE)
-    return grain.mean(slope, subject.room, subject.shared).abs().sum(1, keepdim=True).cpu()
 
 
 TINY = 1e-12
@@ -186,7 +185,7 @@ def optimise(
             slope += weight * pull
         if deck.reached and restraints.held:
             break
-        slope = grain.mean(slope, subject.room, subject.shared)
+        slope = subject.together(slope)
         velocity = MOMENTUM * velocity + slope / slope.abs().mean().clamp_min(1e-20)
         rate = 0.5 * (1 + math.cos(math.pi * iteration / quality.iterations))
         delta -= length * rate * velocity.sign()

@@ -14,7 +14,8 @@ from glaze_server.engine.aim import Aim
 from glaze_server.engine.budget import FIT_STEPS, Budget, Eye
 from glaze_server.engine.checkpoint import Checkpoint
 from glaze_server.engine.cloak import optimise
-from glaze_server.engine.fitting import Fitted, Layer, Work
+from glaze_server.engine.fitting import Fitted, Work
+from glaze_server.engine.layer import Course, Layer
 from glaze_server.engine.page import Page
 from glaze_server.engine.painters import Painter
 from glaze_server.engine.pixels import rounded
@@ -50,12 +51,13 @@ def cloak(work: Work, source: Source, number: int, page: Page, later: int, check
     left = FIT_STEPS + measure.STEPS + later
     aimed = aim.settle(settings, work.painter, page.small, steps, compute, checkpoint.beside("target"))
 
+    course = Course(page, aimed.target, work.judges, compute)
     steps.begin("cloaking", QUALITIES[settings.quality].iterations + left)
     layer = Layer(page, _optimised(work, page, aimed.target, checkpoint), work.grain)
 
     steps.begin("fitting to the eye", left)
     eye = Eye(page.excerpt(page.seen), compute)
-    found = fitting.fitted(work, source, number, layer, aimed.target, eye)
+    found = fitting.fitted(work, source, number, layer, course, eye)
     cloaked = rounded(seen(page.excerpt_of(found.kept)))
 
     steps.begin("measuring", measure.STEPS + later)

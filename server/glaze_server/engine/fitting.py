@@ -5,24 +5,22 @@ A lossy file is packed and read again for whatever is judged; docs/architecture.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor
 
 from glaze_plugin.errors import BadInput
-from glaze_server.engine import formats, grain, measure, pixels
+from glaze_server.engine import formats, grain, pixels
 from glaze_server.engine.budget import Budget, Eye, fit
-from glaze_server.engine.cloak import worth
 from glaze_server.engine.device import Compute
 from glaze_server.engine.encoders import Encoder
 from glaze_server.engine.formats import Wanted
 from glaze_server.engine.grain import FINE, GRAINS, Grain
+from glaze_server.engine.layer import Course, Layer
 from glaze_server.engine.looking import Place
 from glaze_server.engine.page import Page
 from glaze_server.engine.painters import Painter
@@ -31,18 +29,20 @@ from glaze_server.engine.pixels import rounded
 from glaze_server.engine.progress import Steps
 from glaze_server.engine.settings import Settings
 from glaze_server.engine.source import Source, seen
+from glaze_server.engine.thinning import GROWTH, thinned
 
 LOSS = 0.1
 """The share of the targeted shift that a file's own compression may take."""
-GROWTH = 1.6
-"""Times as large as it was: what a file may become."""
-LEAST_KEPT, THIN_STEPS = 0.4, 4
-"""The least share of pixels that keep their δ where a file would grow too much, and in how many steps it is found."""
-MOST_GIVEN_UP = 0.5
-"""The share of the targeted shift that a small file may cost; where it costs more, the file grows."""
+NOISY = 2.1
+"""Times as large as it was: what a file may become with noise of a coarser grain, for a cloak of which a little is left
+out then."""
+HOPELESS = 15.0
+"""The same with noise of the coarsest grain, from which on hardly any cloak fits, so that none is begun."""
+MOST_GIVEN_UP = 0.9
+"""The share of the targeted shift that a small file may cost; what is left of more is no cloak."""
 HALF_LEVEL = 0.5 / 255
-SPARE_STEPS, SPARED, SPARE_REACH = 12, 0.7, 2
-"""How often δ is made smaller around samples that went too far, to which share, and how many px around them."""
+SPARE_STEPS, SPARE_REACH = 12, 2
+"""How often δ is made smaller around samples that went too far, and how many px around them."""
 
 
 @dataclass(frozen=True)
@@ -58,55 +58,59 @@ class Work:
 
 
 def rehearse(settings: Settings, source: Source, pages: Mapping[int, Page], steps: Steps) -> Grain:
-    """The finest grain with which a file that loses nothing becomes GROWTH times as large at most, else the coarsest.
+    """The finest grain with which a file that loses nothing hardly grows too much, else the coarsest.
 
     Told by noise in place of cloaks, which packs a little worse. So every file is written once before any work.
-    Raises BadInput where it cannot be written.
+    Raises BadInput where it cannot be written, or no cloak would fit.
     """
     file = source.file
     if file is None or not settings.strength:
         return FINE
-    wanted = Wanted(0, settings.metadata, settings.no_mining)
-    for of in GRAINS[:-1]:
+    before = 0
+    for of in GRAINS:
         steps.begin("writing a trial")
-        changed = list(source.pages)
+        changed = {}
         for number, page in pages.items():
             subject = page.subject(page.small, of)
-            layer = Layer(page, grain.noise(subject.room, subject.shared, subject.colour.shape[1]), of)
-            changed[number] = page.picture.changed(layer)
-        size = len(source.write(changed, settings.format, wanted).data)
-        if file.lossy or not file.stays(settings.format) or size <= GROWTH * len(file.data):
+            changed[number] = Layer(page, grain.noise(subject.room, subject.cells, subject.colour.shape[1]), of).changed
+        size = _size(source, settings, changed)
+        if file.lossy or not _bound(source, settings):
             return of
-    return GRAINS[-1]
+        before = before or _before(source, settings, pages)
+        times = size / before
+        if times <= (GROWTH if of is FINE else NOISY):
+            return of
+    if times > HOPELESS:
+        raise _too_large()
+    return of
 
 
-@dataclass(frozen=True)
-class Layer:
-    """δ of a page at its own size, made where it is looked at.
+def _too_large() -> BadInput:
+    return BadInput(
+        "file_size",
+        f"This picture packs so well that a cloak makes its file more than {GROWTH} times as large.",
+        "Let the file grow as it needs (--any-size), or write another format.",
+    )
 
-    small: at the size of training. of: its grain. share: how much of it is laid on. spared: how often it was made
-    smaller at each pixel, (1, 1, H, W), None for never.
-    """
 
-    page: Page
-    small: Tensor
-    of: Grain = FINE
-    share: float = 1.0
-    spared: Tensor | None = None
+def _size(source: Source, settings: Settings, changed: Mapping[int, Picture], level: int = 0) -> int:
+    """Of the file with those pages changed, in bytes. level: of its compression."""
+    pages = [changed.get(number, page) for number, page in enumerate(source.pages)]
+    wanted = Wanted(level, settings.metadata, settings.no_mining)
+    return len(source.write(pages, settings.format, wanted).data)
 
-    def times(self, share: float) -> Layer:
-        return replace(self, share=self.share * share)
 
-    def at(self, place: Place) -> Tensor:
-        """(1, C, h, w)."""
-        step = grain.step(self.share * self.page.strength) if self.of.levels else 0
-        delta = self.page.delta(self.small * self.share, place, step)
-        return delta if self.spared is None else delta * SPARED ** self.spared[(..., *place)]
+def _before(source: Source, settings: Settings, changed: Iterable[int]) -> int:
+    """The same without a cloak. What has a palette or less than 8 bits has 8 bits a channel then, as with a cloak."""
+    assert source.file is not None
+    if not source.file.narrow:
+        return len(source.file.data)
+    return _size(source, settings, {number: source.pages[number].touched for number in changed})
 
-    def __getitem__(self, rows: slice) -> NDArray[np.float32]:
-        """Rows of it, (h, W, C), for `Picture.changed`."""
-        part = self.at((rows, slice(0, self.page.size[1])))
-        return np.asarray(part[0, :, :, : self.page.picture.width].permute(1, 2, 0).numpy())
+
+def _bound(source: Source, settings: Settings) -> bool:
+    """Whether the file may not become more than GROWTH times as large."""
+    return source.file is not None and source.file.stays(settings.format) and not settings.any_size
 
 
 @dataclass(frozen=True)
@@ -126,16 +130,15 @@ class Fitted:
     moved: float
 
 
-def fitted(work: Work, source: Source, number: int, layer: Layer, target: Tensor, eye: Eye) -> Fitted:
+def fitted(work: Work, source: Source, number: int, layer: Layer, course: Course, eye: Eye) -> Fitted:
     """The page of that number with as much of δ as goes into its file.
 
-    target: (1, 3, h, w) at the size of training. eye: that knows the page. Raises BadInput where no cloak fits.
+    eye: that knows the page. Raises BadInput where no cloak fits.
     """
-    settings, page = work.settings, layer.page
-    looked_at = _Looked(page, target, work.judges, work.compute)
-    begun = _Stored(source, number, page, settings.format)
+    settings = work.settings
+    begun = _Stored(source, number, layer.page, settings)
     if settings.strength:
-        begun = _fine_enough(begun, layer, looked_at)
+        begun = _fine_enough(begun, layer, course)
     for stored in begun.finer:
         budget = Budget().scaled(settings.strength).allowing(stored.moves)
         most = stored.fitted(layer, eye, budget, work.steps.advance)
@@ -148,37 +151,23 @@ def fitted(work: Work, source: Source, number: int, layer: Layer, target: Tensor
             "No cloak fits into this picture within the visual budget.",
             "Raise the strength, or write PNG or TIFF, which add no noise of their own.",
         )
-    lost = looked_at.taken(changed, kept) if settings.strength and stored.lossy else 0.0
+    lost = course.taken(changed, kept) if settings.strength and stored.lossy else 0.0
     given_up = 0.0
-    sparser = _small_enough(work, stored, most, target)
-    if sparser:
-        found = stored.kept(stored.fitted(sparser, eye, budget, lambda: None), budget.max_change)
-        taken = looked_at.taken(kept, found[1])
-        if taken <= MOST_GIVEN_UP:
-            changed, kept, given_up = *found, taken
+    sparse: Layer | None = most
+    if _bound(source, settings) and (stored.lossy or work.grain is not FINE):
+
+        def growth(changed: Picture) -> float:
+            work.steps.begin("keeping the file small")
+            return stored.growth(changed)
+
+        sparse = thinned(course, most, growth)
+    if sparse and sparse is not most:
+        whole = kept
+        changed, kept = stored.kept(stored.fitted(sparse, eye, budget, lambda: None), budget.max_change)
+        given_up = course.taken(whole, kept)
+    if not sparse or given_up > MOST_GIVEN_UP:
+        raise _too_large()
     return Fitted(changed, kept, stored.level, lost, given_up, stored.moves)
-
-
-class _Looked:
-    """A page whose shift is measured at the size of training, and by whom."""
-
-    def __init__(self, page: Page, target: Tensor, judges: Sequence[Encoder], compute: Compute) -> None:
-        self._clean = rounded(page.small)
-        self._page, self._target, self._judges, self._compute = page, target, judges, compute
-
-    def taken(self, ideal: Picture, real: Picture) -> float:
-        """Which share of the ideal's targeted shift the real one lacks, at least 0; 0 where the ideal has none."""
-        whole, left = self.shifts(ideal, real)
-        return max(0.0, 1 - left / whole) if whole > 0 else 0.0
-
-    def shifts(self, *cloaked: Picture) -> list[float]:
-        """The targeted shift of each picture of the page's size, mean over the encoders."""
-        shrunk = [rounded(self._page.small_of(picture)) for picture in cloaked]
-        found = [
-            measure.targeted_shift(judge, self._clean, self._target, *shrunk, compute=self._compute)
-            for judge in self._judges
-        ]
-        return [sum(values) / len(found) for values in zip(*found, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -188,12 +177,12 @@ class _Stored:
     source: Source
     number: int
     page: Page
-    format: str
+    settings: Settings
     level: int = 0
 
     @property
     def lossy(self) -> bool:
-        return self.source.file is not None and formats.lossy(self.source.file, self.format)
+        return self.source.file is not None and formats.lossy(self.source.file, self.settings.format)
 
     @cached_property
     def moves(self) -> float:
@@ -206,7 +195,7 @@ class _Stored:
     @property
     def finer(self) -> list[_Stored]:
         """This and all finer compressions of the file's own kind, of which the noise leaves more room to a cloak."""
-        levels = formats.levels(self.source.file, self.format) if self.source.file else 1
+        levels = formats.levels(self.source.file, self.settings.format) if self.source.file else 1
         return [replace(self, level=level) for level in range(self.level, levels)]
 
     def fitted(self, layer: Layer, eye: Eye, budget: Budget, tick: Callable[[], None]) -> Layer:
@@ -231,7 +220,7 @@ class _Stored:
 
         Where a lossy one, which moves samples of its own, goes beyond `most`, δ is made smaller around it first.
         """
-        changed = self.page.picture.changed(layer)
+        changed = layer.changed
         if not self.lossy:
             return changed, changed
         stored, _ = self.filed(changed)
@@ -240,21 +229,22 @@ class _Stored:
             if beyond is None:
                 break
             layer = replace(layer, spared=beyond if layer.spared is None else layer.spared + beyond)
-            changed = self.page.picture.changed(layer)
+            changed = layer.changed
             stored, _ = self.filed(changed)
         return changed, stored
 
-    def growth(self, changed: Picture, wanted: Wanted) -> float:
+    def growth(self, changed: Picture) -> float:
         """How many times as large the file becomes if only this page changes, counted as often as there are pages."""
-        pages = self.source.pages
-        assert self.source.file is not None
-        was = len(self.source.file.data)
-        data = self.source.write((*pages[: self.number], changed, *pages[self.number + 1 :]), self.format, wanted).data
-        return 1 + (len(data) - was) * len(pages) / was
+        size = _size(self.source, self.settings, {self.number: changed}, self.level)
+        return 1 + (size - self._before) * len(self.source.pages) / self._before
+
+    @cached_property
+    def _before(self) -> int:
+        return _before(self.source, self.settings, [self.number])
 
     def filed(self, changed: Picture) -> tuple[Picture, int]:
         """As it comes out of its file, and that file's bytes."""
-        return self.source.stored(self.number, changed, self.format, self.level)
+        return self.source.stored(self.number, changed, self.settings.format, self.level)
 
     def _beyond(self, stored: Picture, most: float) -> Tensor | None:
         """1 around samples that have moved by more than `most`, else 0, (1, 1, H, W); None if there are none."""
@@ -272,50 +262,19 @@ class _Stored:
         return (rounded(self.page.seen_of(stored, place)) - rounded(self.page.seen(place))).abs()
 
 
-def _small_enough(work: Work, stored: _Stored, layer: Layer, target: Tensor) -> Layer | None:
-    """δ only where it does most, so that the file becomes GROWTH times as large at most.
-
-    None where it does with all of δ, or not even with the least, and of a file that is written in another format.
-    """
-    page, settings, file = layer.page, work.settings, stored.source.file
-    if work.grain is FINE and not (file and file.lossy and file.stays(stored.format)):
-        return None
-    wanted = Wanted(stored.level, settings.metadata, settings.no_mining)
-
-    def too_large(part: Layer) -> bool:
-        work.steps.begin("keeping the file small")
-        return stored.growth(page.picture.changed(part), wanted) > GROWTH
-
-    if not too_large(layer):
-        return None
-    subject = page.subject(target, layer.of)
-    values = worth(subject, work.judges, layer.small, work.compute)
-
-    def best(share: float) -> Layer:
-        return replace(layer, small=layer.small * grain.best(values, subject.room, share))
-
-    few, many = LEAST_KEPT, 1.0
-    if too_large(best(few)):
-        return None
-    for _ in range(THIN_STEPS):
-        between = (few + many) / 2
-        few, many = (few, between) if too_large(best(between)) else (between, many)
-    return best(few)
-
-
-def _fine_enough(stored: _Stored, layer: Layer, looked_at: _Looked) -> _Stored:
+def _fine_enough(stored: _Stored, layer: Layer, course: Course) -> _Stored:
     """With the coarsest compression, from the file's own on, that takes no more than LOSS of the cloak."""
     file, finer = stored.source.file, stored.finer
     if file is None or len(finer) == 1:
         return stored
-    changed = stored.page.picture.changed(layer)
+    changed = layer.changed
     best = stored
     for tried in finer:
         shown, size = tried.filed(changed)
-        if tried.level and size > GROWTH * len(file.data):
+        if tried.level and size > GROWTH * len(file.data) and not stored.settings.any_size:
             break
         best = tried
-        ideal, real = looked_at.shifts(changed, shown)
+        ideal, real = course.shifts(changed, shown)
         if real >= (1 - LOSS) * ideal:
             break
     return best

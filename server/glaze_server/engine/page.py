@@ -130,8 +130,8 @@ class Page:
 
     def subject(self, target: Tensor, of: Grain) -> Subject:
         """What the loop works on. target: (1, 3, h, w). of: δ's grain."""
-        shared = of.shared(self.small)
-        return Subject(*self.subject_planes, target, grain.least(self._small_room, shared), shared)
+        cells, room = of.cells(self.small), self._small_room
+        return Subject(*self.subject_planes, target, cells.least(room) if cells else room, cells)
 
     @cached_property
     def _small_room(self) -> Tensor:
@@ -153,8 +153,11 @@ class Page:
         """The same of another picture of the page's size."""
         return seen(_cut(picture, place))
 
-    def enlarged(self, picture: Tensor, place: Place) -> Tensor:
-        """A place of a picture, (1, C, h, w) at the size of training, scaled to the page's."""
+    def enlarged(self, picture: Tensor, place: Place, smooth: bool = True) -> Tensor:
+        """A place of a picture, (1, C, h, w) at the size of training, scaled to the page's.
+
+        smooth: bicubic; else its pixels become squares.
+        """
         if not self.large:
             return picture[(..., *place)]
         rows, columns = (
@@ -162,14 +165,14 @@ class Page:
             for part, side in zip(place, self.size, strict=True)
         )
         grid = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1)[None]
-        return F.grid_sample(picture, grid, "bicubic", "border", align_corners=False)
+        return F.grid_sample(picture, grid, "bicubic" if smooth else "nearest", "border", align_corners=False)
 
     def delta(self, small: Tensor, place: Place, step: float = 0) -> Tensor:
         """δ there, (1, C, h, w), within the room of each pixel, from that at the size of training.
 
-        step: of which it takes multiples alone, 0 for whatever it is.
+        step: of which it takes multiples alone, 0 for whatever it is. With steps it keeps its squares, which pack well.
         """
-        delta = self.enlarged(small, place)
+        delta = self.enlarged(small, place, smooth=not step)
         if not self.large and not step:
             return delta
         room = self._room(place)

@@ -68,6 +68,11 @@ class Rendition:
         return jpeg(F.pad(x, (left, 0, top, 0), mode="replicate"), JPEG_QUALITY)[..., top:, left:]
 
 
+def usual(shorter: int) -> list[Rendition]:
+    """The picture as it is, compressed, and at half its size where that is large enough. shorter: its side, px."""
+    return [Rendition(), Rendition(jpeg=True), *([Rendition(HALF)] if shorter * HALF >= LEAST_HALF else [])]
+
+
 class Deck:
     """What renditions are drawn from for one picture, and how far the cloak has come on each kind of them.
 

@@ -41,7 +41,7 @@ class Settings:
     seed: 0..2^31-1; the same seed gives the same bytes. format: file format of the result, "" for the source's own.
     want_target: also return the style-transferred target. want_review: also return the amplified difference, and what
     is left of the cloak at lesser opacities. metadata: what goes along, one of metadata.MODES. no_mining: declare data
-    mining prohibited in the file.
+    mining prohibited in the file. any_size: let the file grow as it needs, where its format stays.
     change, distances, pictures: only for jobs about the artist's style (tasks._style). distances: style → mean distance
     from the artist's pictures.
     """
@@ -57,6 +57,7 @@ class Settings:
     want_review: bool = False
     metadata: str = SAFE
     no_mining: bool = False
+    any_size: bool = False
     change: bool = False
     distances: dict[str, float] = field(default_factory=dict)
     pictures: int = 0

@@ -30,7 +30,7 @@ from glaze_server.engine.budget import Eye
 from glaze_server.engine.checkpoint import Checkpoint
 from glaze_server.engine.cloaking import Cloak
 from glaze_server.engine.device import Compute
-from glaze_server.engine.fitting import GROWTH, LOSS, Fitted, Work
+from glaze_server.engine.fitting import LOSS, Fitted, Work
 from glaze_server.engine.formats import Wanted
 from glaze_server.engine.grain import FINE, Grain
 from glaze_server.engine.jnd import EPSILON
@@ -41,6 +41,7 @@ from glaze_server.engine.progress import Reporter, Steps
 from glaze_server.engine.settings import Settings
 from glaze_server.engine.source import Input, Output, Source
 from glaze_server.engine.survival import resize
+from glaze_server.engine.thinning import GROWTH
 from glaze_server.engine.transfer import transfer
 
 SEARCH_SIDE = 512
@@ -187,8 +188,8 @@ def _note(job: Job, source: Source, output: Output, found: list[Fitted], of: Gra
     given_up = max(one.given_up for one in found)
     if round(given_up, 2):
         notes.append(
-            f"So that the file stays below {GROWTH} times its size, {given_up:.0%} of the cloak's effect was"
-            " given up; a file of another format keeps it."
+            f"So that the cloak does not make the file {GROWTH} times as large, {given_up:.0%} of its effect was"
+            " given up; --any-size or another format keeps it."
         )
     growth = _growth(job, source, output)
     if growth is not None and growth > GROWTH:
