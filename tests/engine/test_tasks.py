@@ -330,6 +330,9 @@ def test_a_mask_that_does_not_fit_is_refused(picture: Image.Image, mask: Any, co
         ({"seed": 2**31}, "seed"),
         ({"format": "gif"}, "format"),
         ({"format": None}, "settings"),
+        ({"any_size": "no"}, "settings"),
+        ({"no_mining": 1}, "settings"),
+        ({"want_target": None}, "settings"),
     ],
     ids=str,
 )

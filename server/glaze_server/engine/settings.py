@@ -82,7 +82,10 @@ class Settings:
             raise BadInput("metadata", f"Metadata is one of {', '.join(MODES)}, not {settings.metadata!r}.")
         if not isinstance(settings.encoders, tuple) or not all(isinstance(name, str) for name in settings.encoders):
             raise BadInput("settings", "The encoders must be names.")
-        if type(settings.change) is not bool or type(settings.pictures) is not int or not _lengths(settings.distances):
+        for name in (item.name for item in fields(cls) if item.type == "bool"):
+            if type(getattr(settings, name)) is not bool:
+                raise BadInput("settings", f"The setting {name} is true or false, not {getattr(settings, name)!r}.")
+        if type(settings.pictures) is not int or not _lengths(settings.distances):
             raise BadInput("settings", "What is said of the artist's style cannot be used.")
         return settings
 
