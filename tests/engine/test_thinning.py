@@ -178,6 +178,14 @@ def test_what_has_too_few_levels_is_compared_with_itself_in_8_bits(kind: str, dr
     assert len(protect(data, any_size=True).parts["result"].data) > 1.1 * GROWTH * alone
 
 
+@pytest.mark.parametrize(("format", "options"), [("JPEG", {"quality": 60}), ("WEBP", {"quality": 80}), ("PNG", {})])
+def test_what_is_declared_in_a_small_file_costs_no_cloak(format: str, options: dict[str, Any], piece: Piece) -> None:
+    data = file_bytes(piece(32, 32), format, **options)
+    silent, declared = (protect(data, no_mining=no_mining) for no_mining in (False, True))
+    assert declared.report["growth"] > silent.report["growth"] + 0.1
+    assert (samples(declared.parts["result"].data) == samples(silent.parts["result"].data)).all()
+
+
 def test_a_result_says_what_was_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     data = file_bytes(cels(), optimize=True)
     monkeypatch.setattr(thinning, "GROWTH", 1.3)

@@ -94,10 +94,9 @@ def _too_large() -> BadInput:
 
 
 def _size(source: Source, settings: Settings, changed: Mapping[int, Picture], level: int = 0) -> int:
-    """Of the file with those pages changed, in bytes. level: of its compression."""
+    """Of the file with those pages changed, in bytes, without a declaration. level: of its compression."""
     pages = [changed.get(number, page) for number, page in enumerate(source.pages)]
-    wanted = Wanted(level, settings.metadata, settings.no_mining)
-    return len(source.write(pages, settings.format, wanted).data)
+    return len(source.write(pages, settings.format, Wanted(level, settings.metadata)).data)
 
 
 def _before(source: Source, settings: Settings, changed: Iterable[int]) -> int:
