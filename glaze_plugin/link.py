@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import select
 import socket
+import sys
 import time
 
 from glaze_plugin.connection import CLIENT_USER, Connection
@@ -18,6 +19,10 @@ SILENCE_SECONDS = 5.0
 """s without a byte from the daemon after which it counts as hanging."""
 READS = 8
 """Reads of at most 1 MiB."""
+SILENTLY = getattr(socket, "MSG_NOSIGNAL", 0)
+"""Krita's Python leaves SIGPIPE as the system has it, so to write to a daemon that has just died would end Krita."""
+SO_NOSIGPIPE = 0x1022
+"""The same for a macOS socket, whose <sys/socket.h> has it; Python has no name for it."""
 UNDER_WAY = (0, errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", 0))
 
 
@@ -42,6 +47,8 @@ class Link:
             raise _gone() from error
         self._socket.setblocking(False)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if sys.platform == "darwin":
+            self._socket.setsockopt(socket.SOL_SOCKET, SO_NOSIGPIPE, 1)
         self._connected = False
         if self._socket.connect_ex(address) not in UNDER_WAY:
             self.close()
@@ -77,7 +84,7 @@ class Link:
             sent = 0
             try:
                 for buffer in self._unsent:
-                    count = self._socket.send(buffer)
+                    count = self._socket.send(buffer, SILENTLY)
                     if count < len(buffer):
                         self._unsent[sent] = memoryview(buffer)[count:]
                         return
