@@ -174,7 +174,10 @@ def test_what_has_too_few_levels_is_compared_with_itself_in_8_bits(kind: str, dr
     found = protect(data)
     assert shift(found) > 0.02
     assert len(found.parts["result"].data) < 1.05 * GROWTH * alone
-    assert found.report["growth"] == round(len(found.parts["result"].data) / len(data), 3)
+    grown = found.report["growth"]
+    assert grown == round(len(found.parts["result"].data) / len(data), 3)
+    told = f"The file is {grown:.1f} times as large as before, its 8 bits a channel included."
+    assert (told in found.report["notes"]) == (grown > GROWTH)
     assert len(protect(data, any_size=True).parts["result"].data) > 1.1 * GROWTH * alone
 
 
@@ -184,6 +187,8 @@ def test_what_is_declared_in_a_small_file_costs_no_cloak(format: str, options: d
     silent, declared = (protect(data, no_mining=no_mining) for no_mining in (False, True))
     assert declared.report["growth"] > silent.report["growth"] + 0.1
     assert (samples(declared.parts["result"].data) == samples(silent.parts["result"].data)).all()
+    told = f"The file is {declared.report['growth']:.1f} times as large as before, what it declares included."
+    assert (told in declared.report["notes"]) == (declared.report["growth"] > GROWTH)
 
 
 def test_a_result_says_what_was_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

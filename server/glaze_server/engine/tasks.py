@@ -167,7 +167,8 @@ def _note(job: Job, source: Source, output: Output, found: list[Fitted], of: Gra
     if file is None:
         return
     changed = any(one.picture is not page for one, page in zip(found, source.pages, strict=False))
-    if file.narrow and changed and job.settings.strength:
+    wider = file.narrow and changed and bool(job.settings.strength)
+    if wider:
         notes.append("A palette or less than 8 bits cannot hold a cloak, so the result has 8 bits a channel.")
     if len(found) < len(file.pages):
         notes.append(
@@ -193,7 +194,10 @@ def _note(job: Job, source: Source, output: Output, found: list[Fitted], of: Gra
         )
     growth = _growth(job, source, output)
     if growth is not None and growth > GROWTH:
-        notes.append(f"The file is {growth:.1f} times as large as before.")
+        more = {"its 8 bits a channel": wider, "what it declares": job.settings.no_mining}
+        besides = " and ".join(part for part, there in more.items() if there)
+        included = f", {besides} included" if besides else ""
+        notes.append(f"The file is {growth:.1f} times as large as before{included}.")
 
 
 def _pages(job: Job, source: Source) -> dict[int, Page]:
