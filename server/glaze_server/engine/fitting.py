@@ -270,7 +270,7 @@ def _fine_enough(stored: _Stored, layer: Layer, course: Course) -> _Stored:
     best = stored
     for tried in finer:
         shown, size = tried.filed(changed)
-        if tried.level and size > GROWTH * len(file.data) and not stored.settings.any_size:
+        if tried.level and size > GROWTH * len(file.data) and _bound(stored.source, stored.settings):
             break
         best = tried
         ideal, real = course.shifts(changed, shown)
